@@ -1,0 +1,1 @@
+"""What the program needs but is not its story: options, data, files, checkpoints, pictures, devices."""

@@ -1,0 +1,102 @@
+"""CPU or GPU: TensorFlow imported quietly and set up for the device that was asked for."""
+
+import importlib
+import os
+import sys
+import tempfile
+
+
+class DeviceError(Exception):
+    """The device that was asked for is not there; the message is the one line that a user sees."""
+
+
+class ImportedOnUse:
+    """A module that is imported when the first of its names is used, so that options are read before it."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        import_tensorflow()
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+keras = ImportedOnUse("keras")
+tf = ImportedOnUse("tensorflow")
+
+
+def import_tensorflow(device="auto"):
+    """TensorFlow, imported without a line of its own on standard error; `device` is "auto", "cpu" or "gpu".
+
+    Only the first call has an effect on the set-up, because TensorFlow reads it once. Raises DeviceError for "gpu"
+    where TensorFlow sees none.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # oneDNN is off by default on CPUs without AVX-512, where it is worth 1.5 times the speed just the same.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with quiet_standard_error():
+        import tensorflow
+
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
+            tensorflow.config.experimental.set_memory_growth(gpu, True)
+        tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
+    if device == "gpu" and not gpus:
+        raise DeviceError(
+            "--device gpu: TensorFlow sees no GPU. On Linux and WSL2 install it with "
+            "`pip install 'tensorflow[and-cuda]'`; on macOS and Windows use --device cpu"
+        )
+    return tensorflow
+
+
+class quiet_standard_error:
+    """Holds back what is written to file descriptor 2, C++ included; shows it after all when the block fails.
+
+    TensorFlow writes before its log level is read, so that TF_CPP_MIN_LOG_LEVEL alone does not silence its import.
+    """
+
+    def __enter__(self):
+        sys.stderr.flush()
+        self.held = tempfile.TemporaryFile()
+        self.standard_error = os.dup(2)
+        os.dup2(self.held.fileno(), 2)
+
+    def __exit__(self, kind, *_):
+        sys.stderr.flush()
+        os.dup2(self.standard_error, 2)
+        os.close(self.standard_error)
+        if kind is not None:
+            self.held.seek(0)
+            os.write(2, self.held.read())
+        self.held.close()
+
+
+def use_xla():
+    """True where the training step is to be compiled with XLA: on a GPU, but not on a CPU.
+
+    On a CPU, XLA's convolutions are many times slower than oneDNN's. TensorFlow before 2.22 ends the whole process when
+    XLA compiles for a GPU of compute capability 12 (RTX 50xx), so it is left out there.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return False
+    capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+    return capability < (12, 0) or tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 22)
+
+
+def device_name():
+    """What computes, in words: the GPU's name, or the number of CPU cores that this process may use."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return f"CPU, {usable_cores()} cores"
+
+
+def usable_cores():
+    """The number of cores this process may run on, which in a container is less than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

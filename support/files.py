@@ -1,0 +1,140 @@
+"""Files and folders that appear whole or not at all, and the lock that keeps two runs apart."""
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+
+class FolderError(Exception):
+    """A folder cannot be used; the message is the one line that a user sees."""
+
+
+@contextlib.contextmanager
+def write_whole(path):
+    """Yields a temporary path beside `path`, with its suffix; when the block ends well, that file becomes `path`.
+
+    The bytes are on the disk before the name is: a reader, a crash or a full disk never meets half a file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path, text):
+    """Writes `text` to `path` in UTF-8, whole or not at all."""
+    with write_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def own_folder(folder):
+    """Makes `folder` where it is missing and holds it for this process alone. Raises FolderError.
+
+    The operating system lets go of the lock when the process ends, however it ends.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "a+b")  # noqa: SIM115 (held until the end of the block)
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
+    with lock:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                lock.seek(0)
+                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderError(
+                f"{folder}: another run is writing there; wait for its end or choose another folder"
+            ) from None
+        yield folder
+
+
+# A folder of images. The new ones are written to .partial inside it; its renaming to .complete is the moment at which
+# they replace the old ones, and what is left of the move after a crash is done by the next run. So the images are never
+# half of one model and half of another for longer than the move takes, and the folder itself, which may be a mount
+# point or hold files of others, stays where it is.
+MANIFEST = ".digits.json"
+
+
+def image_name(number, total):
+    """The file name of image `number` of `total`; all names of a folder have the same length, so they sort."""
+    return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
+
+
+def _written_before(folder):
+    """The names of the images that an earlier run left in `folder`, from its manifest."""
+    try:
+        total = int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {image_name(number, total) for number in range(total)}
+
+
+def check_image_folder(folder, total):
+    """Raises FolderError if writing `total` images to `folder` would replace a file that no run of ours wrote."""
+    folder = Path(folder)
+    finish_images(folder)
+    ours = _written_before(folder)
+    for number in range(total) if any(folder.glob("digit_*.png")) else ():
+        name = image_name(number, total)
+        if name not in ours and (folder / name).exists():
+            raise FolderError(
+                f"{folder / name}: was not written by this program; move it, or choose another --images-dir"
+            )
+
+
+def write_images(folder, batches, total, about):
+    """Fills `folder` with `total` PNG files, from `batches` of encoded images (bytes); returns nothing.
+
+    What an earlier run wrote stays until the last new image is complete, and is then removed. `about` is a dictionary
+    that is kept in the folder's manifest: how the images came to be.
+    """
+    folder = Path(folder)
+    partial = folder / ".partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        number = 0
+        for batch in batches:
+            for png in batch:
+                with open(partial / image_name(number, total), "wb") as file:
+                    file.write(png)
+                number += 1
+        write_text(partial / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    os.rename(partial, folder / ".complete")
+    finish_images(folder)
+
+
+def finish_images(folder):
+    """Moves a complete set of new images into place, if there is one, and removes the old ones that it replaces."""
+    complete = Path(folder) / ".complete"
+    if not complete.is_dir():
+        return
+    if (complete / MANIFEST).exists():
+        new = _written_before(complete)
+        for name in _written_before(folder) - new:
+            (folder / name).unlink(missing_ok=True)
+        # The manifest first: names that it holds and that are not there yet do no harm, images that it lacks would.
+        os.replace(complete / MANIFEST, folder / MANIFEST)
+    for path in complete.iterdir():
+        os.replace(path, folder / path.name)
+    complete.rmdir()

@@ -1,0 +1,148 @@
+"""The command line: one dataclass, its checks, its help. Standard library only, so that it answers at once."""
+
+import argparse
+import math
+from dataclasses import MISSING, dataclass, field, fields
+
+STEPS = ("train", "generate")
+
+
+def whole_number(least, most):
+    """A reader of whole numbers from `least` to `most`, for argparse."""
+
+    def read(text):
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+
+    return read
+
+
+def positive_number(most):
+    """A reader of numbers above 0 and up to `most`, for argparse."""
+
+    def read(text):
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not (math.isfinite(value) and 0 < value <= most):
+            raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {most:g}")
+        return value
+
+    return read
+
+
+def path(text):
+    """A reader of paths, for argparse: anything but nothing, and no character that no path can hold."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path")
+    return text
+
+
+def _option(default, help_text, read=None, step=None, **more):
+    """A field of Options: its default (None: the recipe's value), its help, its reader, the one step it belongs to."""
+    return field(default=default, metadata={"help": help_text, "read": read, "step": step, "more": more})
+
+
+@dataclass
+class Options:
+    """Everything that a run is asked to do. A field is an option of the command line; None is the recipe's value."""
+
+    steps: tuple = STEPS
+    recipe: str = _option("wgan", "which GAN to train", step="train")
+    epochs: int = _option(
+        None, "passes of the critic over as many real images as there are", whole_number(1, 1_000_000), "train"
+    )
+    batch_size: int = _option(
+        None, "real images, and as many generated ones, in an update", whole_number(2, 65_536), "train"
+    )
+    n_critic: int = _option(None, "critic updates to one generator update", whole_number(1, 1_000), "train")
+    clip: float = _option(
+        None, "half width of the box that the critic's weights are clipped into", positive_number(1e6), "train"
+    )
+    learning_rate: float = _option(None, "the optimizers' learning rate at the start", positive_number(1.0), "train")
+    latent_dim: int = _option(
+        None, "length of a latent vector, the generator's input", whole_number(1, 100_000), "train"
+    )
+    images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
+    images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
+    models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
+    model: str = _option(None, "generate with the generator in this .keras file", path, "generate", metavar="FILE")
+    data: str = _option(
+        None,
+        "train on this .npz file (keys as in keras.datasets), folder of IDX files or folder of images, 28x28 grey "
+        "(default: MNIST, which comes with the program)",
+        path,
+        "train",
+        metavar="PATH",
+    )
+    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1))
+    resume: bool = _option(False, "go on with the training that was interrupted in --models-dir", step="train")
+    device: str = _option(
+        "auto", "what to compute on; auto: a GPU where TensorFlow sees one", choices=("auto", "cpu", "gpu")
+    )
+    summary: bool = _option(False, "print the layers of both networks and exit")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, what is wrong and what to do, and exit status 2."""
+        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
+
+
+def _parser(recipes, description, version):
+    parser = _Parser(
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("steps", nargs="*", metavar="{train,generate}", help="what to do; no step named: both, in turn")
+    parser.add_argument("--version", action="version", version=version)
+    for item in fields(Options)[1:]:
+        name, default, about = item.name, item.default, item.metadata
+        arguments = dict(about["more"], help=about["help"], default=argparse.SUPPRESS)
+        if name == "recipe":
+            arguments["choices"] = tuple(recipes)
+        if default is False:
+            arguments["action"] = "store_true"
+        elif about["read"]:
+            arguments["type"] = about["read"]
+            arguments.setdefault("metavar", "DIR" if name.endswith("_dir") else "R" if item.type is float else "N")
+        if default is None and name in vars(next(iter(recipes.values()))):
+            values = {recipe: getattr(entry, name) for recipe, entry in recipes.items()}
+            arguments["help"] += f" (default: {', '.join(f'{recipe} {value:g}' for recipe, value in values.items())})"
+        elif default not in (None, False):
+            arguments["help"] += f" (default: {default})"
+        parser.add_argument("--" + name.replace("_", "-"), **arguments)
+    return parser
+
+
+def read_options(arguments, recipes, description, version):
+    """The Options that `arguments` (a list of words) ask for, with the recipe's value where an option is left out.
+
+    recipes: the recipes by name; their attributes give the defaults of the options of the same names. A mistake ends the
+    process with one line on standard error and status 2; --help and --version with status 0.
+    """
+    assert all(item.default is not MISSING for item in fields(Options))
+    parser = _parser(recipes, description, version)
+    given = vars(parser.parse_intermixed_args(arguments))
+    for step in given["steps"]:
+        if step not in STEPS:
+            parser.error(f"there is no step {step!r}; the steps are {' and '.join(STEPS)}")
+    given["steps"] = tuple(step for step in STEPS if step in given["steps"]) or STEPS
+    for item in fields(Options)[1:]:
+        step = item.metadata["step"]
+        if item.name in given and step and step not in given["steps"]:
+            parser.error(f"--{item.name.replace('_', '-')} belongs to the step {step!r}, which was not asked for")
+    options = Options(**given)
+    if options.model and "train" in options.steps:
+        parser.error("--model belongs to the step 'generate' alone: name it, as in `generate --model FILE`")
+    for name, value in vars(recipes[options.recipe]).items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+    return options

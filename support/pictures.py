@@ -1,0 +1,61 @@
+"""What a person wants to see of a training: grids of images, an animation of them, curves. Pillow and matplotlib."""
+
+import numpy as np
+from PIL import Image
+
+from support.files import write_whole
+
+
+def grid(images, columns):
+    """One image of `images` (uint8 [n, height, width]) in rows of `columns`, n being a multiple of it."""
+    count, height, width = images.shape
+    rows = images.reshape(count // columns, columns, height, width).swapaxes(1, 2)
+    return rows.reshape(count // columns * height, columns * width)
+
+
+def save_grid(path, images, columns=10, scale=2):
+    """Writes `images` (uint8 [n, height, width]) to `path` as one PNG, each pixel `scale` pixels wide and high."""
+    pixels = np.kron(grid(images, columns), np.ones((scale, scale), np.uint8))
+    with write_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary)
+
+
+def save_animation(path, pictures, seconds=8.0):
+    """Writes the PNG files `pictures` to `path` as a GIF of about `seconds`, its last picture held for two more.
+
+    Long trainings are thinned out to 100 pictures, the first and the last among them.
+    """
+    chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int))]
+    frames = [Image.open(picture) for picture in chosen]
+    each = int(np.clip(1000 * seconds / len(frames), 60, 1000))
+    with write_whole(path) as temporary:
+        frames[0].save(
+            temporary,
+            save_all=True,
+            append_images=frames[1:],
+            duration=[each] * (len(frames) - 1) + [each + 2000],
+            loop=0,
+        )
+
+
+def save_curves(path, history, panels):
+    """Writes curves over the epochs to `path` as a PNG, one panel above the other.
+
+    history: a list of dictionaries, one an epoch, each with "epoch" and the columns that `panels` names.
+    panels: a list of (title, label of the y axis, {column: name in the legend}).
+    """
+    # A Figure of its own, without pyplot: no window system is asked for, and a notebook's figures are left alone.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), squeeze=False)[:, 0]
+    epochs = [row["epoch"] for row in history]
+    for axis, (title, label, columns) in zip(axes, panels, strict=True):
+        for column, name in columns.items():
+            axis.plot(epochs, [row[column] for row in history], marker="o", markersize=3, label=name)
+        axis.set(title=title, xlabel="epoch", ylabel=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with write_whole(path) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,48 @@
+"""How far a long job is: a line that is rewritten on a terminal, a line an epoch elsewhere."""
+
+import sys
+import time
+
+
+class Progress:
+    """Prints to standard error. `total` is the number of steps of the whole job, `done` those of an earlier run."""
+
+    def __init__(self, total, done=0):
+        self.total, self.done_before = total, done
+        self.start = self.last = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def due(self):
+        """True at most twice a second, and only on a terminal: asking a GPU for a loss more often would slow it down."""
+        return self.terminal and time.monotonic() - self.last > 0.5
+
+    def show(self, done, words):
+        """Rewrites the terminal's line: a bar, `words`, the time left."""
+        self.last = time.monotonic()
+        bar = ("#" * (24 * done // self.total)).ljust(24, ".")
+        sys.stderr.write(f"\r\033[K[{bar}] {words}, {self.left(done)} left")
+        sys.stderr.flush()
+
+    def line(self, words):
+        """Prints `words` as a line that stays."""
+        sys.stderr.write(("\r\033[K" if self.terminal else "") + words + "\n")
+        sys.stderr.flush()
+
+    def seconds(self):
+        """Seconds since the start."""
+        return time.monotonic() - self.start
+
+    def speed(self, done):
+        """Steps a second since the start."""
+        return (done - self.done_before) / self.seconds()
+
+    def left(self, done):
+        """The time that the rest of the job takes at this speed, in words."""
+        return clock((self.total - done) / self.speed(done))
+
+
+def clock(seconds):
+    """`seconds` as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,562 @@
+"""A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
+
+    python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
+    python wgan_handwritten_digits.py train              the first two of these
+    python wgan_handwritten_digits.py generate           the last, with the generator that was saved
+    python wgan_handwritten_digits.py --help             the options
+
+A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
+critic C gives an image a score. It is trained to score real images high and generated ones low, the generator to be
+scored high. In a Wasserstein GAN (Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875) the score is any number, not a
+probability, and the critic may not change too fast from one image to the next: it has to be Lipschitz continuous. Then
+
+    max over C of  E[C(real)] - E[C(G(z))]                                                       (their equation 2)
+
+is, up to a factor, the Wasserstein-1 distance between the real images and the generated ones: how far the ink of one
+heap of images has to be carried to make the other. It falls as the digits get better and has a useful gradient even
+where the two have nothing in common. The critic is kept Lipschitz by the simplest means: after each of its updates all
+of its weights are clipped into a box. This file is in the order in which that happens.
+"""
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+from support import checkpoints, devices, files, mnist
+from support.devices import keras, tf
+from support.interrupts import Interrupted, Interrupts
+from support.options import read_options
+from support.progress import Progress, clock
+
+VERSION = "0.1.0"
+AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
+SECONDS_BETWEEN_CHECKPOINTS = 60
+BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
+HISTORY = ("epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss", "seconds")  # history.csv
+
+
+# ---------------------------------------------------------------------------------------------------------- recipes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train: the defaults of the options of the same names, and what has no option."""
+
+    epochs: int
+    batch_size: int
+    n_critic: int
+    clip: float
+    learning_rate: float
+    latent_dim: int
+    optimizer: str
+    clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
+    decay: bool  # the learning rate falls linearly, nearly to zero
+
+
+RECIPES = {
+    # found by the search that benchmarks/results/ tells of
+    "wgan": Recipe(8, 64, 2, 1.0, 2e-4, 64, "adam", clip_scaled=True, decay=True),
+    # the settings of the paper's algorithm 1, for comparison
+    "wgan-paper": Recipe(8, 64, 5, 0.01, 5e-5, 100, "rmsprop", clip_scaled=False, decay=False),
+}
+
+
+# --------------------------------------------------------------------------------------------------------- networks
+
+
+def initializers(seed):
+    """An endless row of weight initialisers (He et al. 2015), different from each other and fixed by `seed`."""
+    return (keras.initializers.HeUniform(seed=(seed * 64 + number) % 2**31) for number in itertools.count())
+
+
+def build_critic(seed=0):
+    """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number.
+
+    The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: it
+    would make an image's score depend on the other images of the batch.
+    """
+    kernel = initializers(seed)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="image"),
+            layers.Conv2D(
+                64, 6, strides=2, padding="same", kernel_initializer=next(kernel), data_format="channels_last"
+            ),
+            layers.LeakyReLU(0.2),
+            layers.Conv2D(
+                64, 6, strides=2, padding="same", kernel_initializer=next(kernel), data_format="channels_last"
+            ),
+            layers.LeakyReLU(0.2),
+            layers.Flatten(data_format="channels_last"),
+            layers.Dense(256, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(0.2),
+            layers.Dense(1, kernel_initializer=next(kernel), name="score"),
+        ],
+        name="critic",
+    )
+
+
+def build_generator(latent_dim=64, seed=0):
+    """The generator G: float32 latent vectors [n, latent_dim], normally distributed -> images [n, 28, 28, 1] in [-1, 1].
+
+    The kernels of the transposed convolutions are divisible by their stride of 2, so that each pixel is made from the
+    same number of values of the layer before; otherwise a checkerboard shows (Odena et al. 2016).
+    """
+    kernel = initializers(seed + 1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((latent_dim,), name="latent"),
+            # Batch norm subtracts the mean, so a bias before it would have no effect.
+            layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
+            layers.Reshape((7, 7, 128)),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),
+            layers.Conv2DTranspose(
+                64,
+                6,
+                strides=2,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=next(kernel),
+                data_format="channels_last",
+            ),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),
+            layers.Conv2DTranspose(
+                1,
+                6,
+                strides=2,
+                padding="same",
+                activation="tanh",
+                kernel_initializer=next(kernel),
+                data_format="channels_last",
+                name="image",
+            ),
+        ],
+        name="generator",
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- objective
+
+
+def wasserstein_estimate(real_scores, fake_scores):
+    """E[C(real)] - E[C(fake)]: what the critic raises and the generator lowers (equation 2 of the paper)."""
+    return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
+
+
+def clip_bounds(critic, clip, scaled):
+    """The half width of the box of each trainable variable of the critic, a list of floats.
+
+    Not scaled: `clip` for all, as in the paper.
+    """
+    if not scaled:
+        return [clip for _ in critic.trainable_variables]
+    return [
+        clip * math.sqrt(6 / math.prod(v.shape[:-1])) if len(v.shape) > 1 else 0.1 * clip
+        for v in critic.trainable_variables
+    ]
+
+
+def clip_weights(critic, bounds):
+    """Brings every trainable variable of the critic back into its box (line 7 of the paper's algorithm 1)."""
+    for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
+        variable.assign(tf.clip_by_value(variable.value, -bound, bound))
+
+
+# --------------------------------------------------------------------------------------------------------- training
+
+
+def build_training(options):
+    """Everything that changes while training: networks, the generator's running average, optimizers, counters.
+
+    Two calls with equal `options` give equal values. The namespace's `variables` is the complete state, in a fixed order.
+    """
+    recipe = RECIPES[options.recipe]
+    critic = build_critic(options.seed)
+    generator = build_generator(options.latent_dim, options.seed)
+    average = build_generator(options.latent_dim, options.seed)
+    make = {
+        "adam": lambda: keras.optimizers.Adam(options.learning_rate, beta_1=0.5, beta_2=0.9),
+        "rmsprop": lambda: keras.optimizers.RMSprop(options.learning_rate),
+    }[recipe.optimizer]
+    critic_optimizer, generator_optimizer = make(), make()
+    critic_optimizer.build(critic.trainable_variables)
+    generator_optimizer.build(generator.trainable_variables)
+    bounds = clip_bounds(critic, options.clip, recipe.clip_scaled)
+    clip_weights(critic, bounds)
+    # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
+    iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
+    sums = tf.Variable(tf.zeros(3), name="sums")
+    networks = [*critic.variables, *generator.variables, *average.variables]
+    optimizers = [*critic_optimizer.variables, *generator_optimizer.variables]
+    return SimpleNamespace(
+        critic=critic,
+        generator=generator,
+        average=average,
+        critic_optimizer=critic_optimizer,
+        generator_optimizer=generator_optimizer,
+        bounds=bounds,
+        iteration=iteration,  # how many are done
+        sums=sums,  # of the Wasserstein estimate and the two losses, over the iterations of this epoch
+        variables=[*(variable.value for variable in [*networks, *optimizers]), iteration, sums],
+    )
+
+
+def compile_iteration(training, images, options, iterations):
+    """The function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
+
+    images: uint8 [n, 28, 28], the real ones; kept on the device and scaled to [-1, 1] a batch at a time.
+    iterations: how many the whole training has; the learning rate falls to a fiftieth over them.
+    """
+    recipe = RECIPES[options.recipe]
+    critic, generator, batch = training.critic, training.generator, options.batch_size
+    # Made outside the compiled function, so that it is an input of it and not 47 MB of constant inside.
+    real_images = tf.constant(images[..., None])
+
+    def iterate():
+        # All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training
+        # draws what an uninterrupted one draws. Philox gives the same numbers with XLA and without.
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
+        choose, critic_noise, generator_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        seen = options.n_critic * batch
+        chosen = tf.random.stateless_uniform([seen], choose, 0, len(images), tf.int32, alg="philox")
+        real = tf.cast(tf.gather(real_images, chosen), tf.float32) / 127.5 - 1.0
+        # The generator does not change during the critic's updates, so it draws the images for all of them at once.
+        fake = generator(
+            tf.random.stateless_normal([seen, options.latent_dim], critic_noise, alg="philox"), training=True
+        )
+        if recipe.decay:
+            progress = tf.cast(training.iteration, tf.float32) / iterations
+            for optimizer in (training.critic_optimizer, training.generator_optimizer):
+                optimizer.learning_rate.assign(options.learning_rate * (1.0 - 0.98 * progress))
+
+        for real_batch, fake_batch in zip(
+            tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True
+        ):
+            with tf.GradientTape() as tape:
+                scores = critic(tf.concat([real_batch, fake_batch], 0), training=True)
+                estimate = wasserstein_estimate(scores[:batch], scores[batch:])
+                critic_loss = -estimate
+            gradients = tape.gradient(critic_loss, critic.trainable_variables)
+            training.critic_optimizer.apply(gradients, critic.trainable_variables)
+            clip_weights(critic, training.bounds)
+
+        with tf.GradientTape() as tape:
+            noise = tf.random.stateless_normal([batch, options.latent_dim], generator_noise, alg="philox")
+            generator_loss = -tf.reduce_mean(critic(generator(noise, training=True), training=True))
+        gradients = tape.gradient(generator_loss, generator.trainable_variables)
+        training.generator_optimizer.apply(gradients, generator.trainable_variables)
+
+        # The running average of the weights draws better than the weights of any one iteration, which circle around
+        # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
+        done = tf.cast(training.iteration, tf.float32)
+        keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
+        for average, variable in zip(training.average.variables, generator.variables, strict=True):
+            average.assign(keep * average.value + (1.0 - keep) * variable.value)
+        training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
+        training.iteration.assign_add(1)
+
+    return tf.function(iterate, jit_compile=devices.use_xla(), autograph=False)
+
+
+class TrainingError(Exception):
+    """The training cannot go on; the message is the one line that a user sees."""
+
+
+def train(images, options, about, interrupts=None):
+    """Trains on `images` (uint8 [n, 28, 28]); leaves models, history, pictures and checkpoints in options.models_dir.
+
+    about: a dictionary for the checkpoints and run.json, what the run is made of. interrupts: an Interrupts, looked at
+    after each iteration. Returns the averaged generator and the critic. Raises TrainingError when values are no longer
+    finite, CheckpointError when --resume has nothing to go on from, Interrupted when it was asked to end.
+    """
+    training = build_training(options)
+    folder = Path(options.models_dir)
+    record = {"about": about, "history": [], "seconds": 0.0}
+    if options.resume:
+        record = checkpoints.resume(folder / "training/checkpoints", training.variables, about, warn)
+    prepare_training_folder(folder / "training", epochs_done=len(record["history"]))
+    history, epoch_length = record["history"], iterations_an_epoch(len(images), options)
+    total, done = options.epochs * epoch_length, int(training.iteration)
+    iterate = compile_iteration(training, images, options, total)
+    progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
+
+    while done < total:
+        iterate()
+        done += 1
+        in_epoch = (done - 1) % epoch_length + 1
+        asked = interrupts and interrupts.asked
+        if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
+            estimate = mean_losses(training, in_epoch, done)["wasserstein_estimate"]
+            speed = progress.speed(done) * options.n_critic * options.batch_size
+            words = f"Wasserstein estimate {estimate:.4g}, {speed:.0f} images/s"
+            progress.show(done, f"epoch {len(history) + 1}/{options.epochs}, {words}")
+        if in_epoch == epoch_length or asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            means = mean_losses(training, in_epoch, done)
+            record["seconds"] = round(seconds_before + progress.seconds(), 2)
+            if in_epoch == epoch_length:
+                history.append({"epoch": done // epoch_length, "step": done, **means, "seconds": record["seconds"]})
+                training.sums.assign(tf.zeros(3))
+                save_epoch(training.average, history, options)
+                words = f"Wasserstein estimate {means['wasserstein_estimate']:.4g}, {clock(record['seconds'])}"
+                progress.line(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
+            checkpoints.save(folder / "training/checkpoints", done, training.variables, record)
+            saved = time.monotonic()
+        if asked:
+            break
+    save_model(training.average, folder / "generator.keras")
+    save_model(training.critic, folder / "critic.keras")
+    if done < total:
+        raise Interrupted(asked)
+    save_run(history, options, about)
+    return training.average, training.critic
+
+
+def iterations_an_epoch(count, options):
+    """How many iterations show the critic as many real images as there are, `count`."""
+    return math.ceil(count / (options.batch_size * options.n_critic))
+
+
+def mean_losses(training, iterations, done):
+    """The means over the `iterations` done so far in this epoch, by their names in history.csv. Raises TrainingError."""
+    means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
+    if not all(map(math.isfinite, means.values())):
+        raise TrainingError(
+            f"the losses are no longer finite at iteration {done}; a smaller --learning-rate or --clip may help. "
+            "What was saved before is kept"
+        )
+    return means
+
+
+def save_model(model, path):
+    """Saves a Keras model of built-in layers, uncompiled, so that keras.models.load_model needs nothing of this file."""
+    with files.write_whole(path) as temporary:
+        model.save(temporary)
+
+
+def prepare_training_folder(folder, epochs_done):
+    """Removes what an earlier training left of epochs that this one is still to do, pictures and checkpoints."""
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    for picture in (folder / "samples").glob("epoch_[0-9]*.png"):
+        if int(picture.stem.removeprefix("epoch_")) > epochs_done:
+            picture.unlink()
+    if not epochs_done:
+        checkpoints.remove(folder / "checkpoints")
+
+
+def save_epoch(generator, history, options):
+    """What an epoch leaves: the row in history.csv, and a picture of the first 100 digits as they are now drawn."""
+    from support import pictures
+
+    folder = Path(options.models_dir, "training")
+    rows = [HISTORY, *([f"{row[column]:.10g}" for column in HISTORY] for row in history)]
+    files.write_text(folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
+    digits = next(draw_digits(generator, 100, options.seed))
+    pictures.save_grid(folder / f"samples/epoch_{history[-1]['epoch']:04d}.png", digits)
+
+
+def save_run(history, options, about):
+    """What the whole training leaves: run.json, the curves, and the epochs' pictures as an animation."""
+    from support import pictures
+
+    folder = Path(options.models_dir, "training")
+    record = {"about": about, "seconds": history[-1]["seconds"], "final": history[-1]}
+    files.write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+    pictures.save_animation(folder / "progress.gif", sorted((folder / "samples").glob("epoch_*.png")))
+    pictures.save_curves(
+        folder / "curves.png",
+        history,
+        [
+            (
+                "What the critic raises and the generator lowers",
+                "scores",
+                {"wasserstein_estimate": "Wasserstein estimate"},
+            ),
+            ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
+        ],
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- drawing digits
+
+
+def draw_digits(generator, count, seed=0):
+    """Yields `count` digits in parts: uint8 [n, 28, 28], ink white on black as in MNIST, 0 to 255.
+
+    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the generator,
+    the seed and i alone: always the same numbers in the same place of a block of the same size, of which the last may
+    be more than is needed.
+    """
+    latent_dim = generator.input_shape[-1]
+
+    @tf.function(jit_compile=devices.use_xla(), autograph=False)
+    def draw_block(block):
+        noise = tf.random.stateless_normal([BLOCK, latent_dim], tf.stack([seed, block]), alg="philox")
+        images = generator(noise, training=False)[..., 0]
+        return tf.cast(tf.round(tf.clip_by_value(images * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+
+    for first in range(0, count, BLOCK):
+        yield draw_block(tf.constant(first // BLOCK)).numpy()[: count - first]
+
+
+def encode_ahead(parts):
+    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
+
+    def encode():
+        images = next(parts, None)
+        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(encode)
+        while (encoded := coming.result()) is not None:
+            coming = thread.submit(encode)
+            yield encoded
+
+
+def generate(generator, options, about):
+    """Writes options.images digits as PNG files to options.images_dir; what was there before stays until all are done."""
+    progress = Progress(options.images)
+    parts = draw_digits(generator, options.images, options.seed)
+    files.write_images(Path(options.images_dir), encode_ahead(parts), options.images, about)
+    progress.line(f"{options.images} digits in {options.images_dir}, {clock(progress.seconds())}")
+
+
+def load_generator(path):
+    """The generator in a .keras file, without running any code that the file may hold. Raises ModelError."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+        reason = "is not there" if not os.path.exists(path) else "is not a .keras file, or not all of one"
+        raise ModelError(f"{path}: {reason}; train a generator first, or name one with --model") from None
+    try:
+        generator = keras.models.load_model(path, compile=False, safe_mode=True)
+        shapes = generator.input_shape, generator.output_shape
+    except Exception as error:  # whatever a strange file makes Keras raise
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"{path}: Keras {keras.__version__} cannot load it (saved by {saved_by}): {reason[0][:200]}"
+        ) from None
+    if len(shapes[0]) != 2 or not isinstance(shapes[0][1], int) or shapes[1] != (None, 28, 28, 1):
+        raise ModelError(
+            f"{path}: is no generator of latent vectors to 28x28x1 images; it maps {shapes[0]} to {shapes[1]}"
+        )
+    return generator
+
+
+class ModelError(Exception):
+    """A file that should hold a generator does not; the message is the one line that a user sees."""
+
+
+# ------------------------------------------------------------------------------------------------------------- main
+
+
+def warn(line):
+    """Prints a line on standard error."""
+    print(f"wgan_handwritten_digits: {line}", file=sys.stderr)
+
+
+def main(arguments=None):
+    """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
+    about = (
+        f"{VERSION} (TensorFlow {version('tensorflow')}, Keras {version('keras')}, Python {platform.python_version()})"
+    )
+    options = read_options(sys.argv[1:] if arguments is None else arguments, RECIPES, __doc__, f"%(prog)s {about}")
+    try:
+        with Interrupts() as interrupts:
+            run(options, interrupts)
+        return 0
+    except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
+        return fail(error, 2)
+    except (TrainingError, OSError) as error:
+        return fail(error, 1)
+    except Interrupted as error:
+        return fail(error, error.status)
+
+
+def run(options, interrupts):
+    """Checks all that can be checked before anything is written, then takes the steps in turn."""
+    digits = mnist.load(options.data) if "train" in options.steps and not options.summary else None
+    devices.import_tensorflow(options.device)
+    if options.summary:
+        build_critic().summary()
+        build_generator(options.latent_dim).summary()
+        return
+    model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
+    generator = None if digits else load_generator(model_path)
+    with contextlib.ExitStack() as held:
+        for step, folder in (("train", options.models_dir), ("generate", options.images_dir)):
+            if step in options.steps:
+                held.enter_context(files.own_folder(folder))
+        if "generate" in options.steps:
+            files.check_image_folder(options.images_dir, options.images)
+        if digits:
+            with interrupts.deferred():
+                generator, _ = train(digits.train_images, options, describe_run(options, digits), interrupts)
+        if "generate" in options.steps:
+            about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
+            generate(generator, options, about)
+
+
+def describe_run(options, digits):
+    """What the run is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
+    return {
+        "options": asdict(options),
+        "recipe": asdict(RECIPES[options.recipe]),
+        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
+        "versions": {"wgan_handwritten_digits": VERSION, "python": platform.python_version()}
+        | {package: version(package) for package in ("tensorflow", "keras", "numpy")},
+        "device": {
+            "name": devices.device_name(),
+            "xla": devices.use_xla(),
+            "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
+        },
+    }
+
+
+def warn(line):
+    """Prints a line on standard error."""
+    print(f"wgan_handwritten_digits: {line}", file=sys.stderr)
+
+
+def main(arguments=None):
+    """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
+    about = (
+        f"{VERSION} (TensorFlow {version('tensorflow')}, Keras {version('keras')}, Python {platform.python_version()})"
+    )
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = read_options(arguments, RECIPES, __doc__.split("\n\nA GAN")[0], f"%(prog)s {about}")
+    try:
+        with Interrupts() as interrupts:
+            run(options, interrupts)
+        return 0
+    except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
+        problem, status = str(error), 2
+    except (TrainingError, OSError) as error:
+        problem, status = str(error), 1
+    except Interrupted as error:
+        problem, status = f"ended by {error}", error.status
+        if "train" in options.steps and checkpoints.newest(Path(options.models_dir, "training/checkpoints")):
+            command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
+            problem += f"; go on with: python {shlex.join(command)}"
+    warn(problem)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
