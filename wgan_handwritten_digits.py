@@ -37,7 +37,7 @@ from types import SimpleNamespace
 from support import checkpoints, devices, files, mnist
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
-from support.options import read_options
+from support.options import Options, complete, read_options
 from support.progress import Progress, clock
 
 VERSION = "0.1.0"
@@ -110,7 +110,7 @@ def build_critic(seed=0):
 
 
 def build_generator(latent_dim=64, seed=0):
-    """The generator G: float32 latent vectors [n, latent_dim], normally distributed -> images [n, 28, 28, 1] in [-1, 1].
+    """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
     The kernels of the transposed convolutions are divisible by their stride of 2, so that each pixel is made from the
     same number of values of the layer before; otherwise a checkerboard shows (Odena et al. 2016).
@@ -184,7 +184,7 @@ def clip_weights(critic, bounds):
 def build_training(options):
     """Everything that changes while training: networks, the generator's running average, optimizers, counters.
 
-    Two calls with equal `options` give equal values. The namespace's `variables` is the complete state, in a fixed order.
+    Two calls with equal `options` give equal values. `variables` is the complete state, in a fixed order.
     """
     recipe = RECIPES[options.recipe]
     critic = build_critic(options.seed)
@@ -278,20 +278,24 @@ class TrainingError(Exception):
     """The training cannot go on; the message is the one line that a user sees."""
 
 
-def train(images, options, about, interrupts=None):
-    """Trains on `images` (uint8 [n, 28, 28]); leaves models, history, pictures and checkpoints in options.models_dir.
+def train(digits, options=None, interrupts=None):
+    """Trains on digits.train_images; leaves models, history, pictures and checkpoints in options.models_dir.
 
-    about: a dictionary for the checkpoints and run.json, what the run is made of. interrupts: an Interrupts, looked at
-    after each iteration. Returns the averaged generator and the critic. Raises TrainingError when values are no longer
-    finite, CheckpointError when --resume has nothing to go on from, Interrupted when it was asked to end.
+    digits: what support.mnist.load returns. interrupts: an Interrupts, looked at after each iteration. Returns the
+    averaged generator and the critic. Raises TrainingError when values are no longer finite, CheckpointError when there
+    is nothing to resume from, Interrupted when it was asked to end.
     """
+    options = complete(options or Options(), RECIPES)
     training = build_training(options)
-    folder = Path(options.models_dir)
-    record = {"about": about, "history": [], "seconds": 0.0}
+    folder, images = Path(options.models_dir), digits.train_images
+    about = describe_run(options, digits)
+    record = {"history": [], "seconds": 0.0}
     if options.resume:
         record = checkpoints.resume(folder / "training/checkpoints", training.variables, about, warn)
-    prepare_training_folder(folder / "training", epochs_done=len(record["history"]))
-    history, epoch_length = record["history"], iterations_an_epoch(len(images), options)
+    else:
+        checkpoints.start_anew(folder / "training/checkpoints", warn)
+    record["about"] = about
+    history, epoch_length = record["history"], math.ceil(len(images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration)
     iterate = compile_iteration(training, images, options, total)
     progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
@@ -327,13 +331,21 @@ def train(images, options, about, interrupts=None):
     return training.average, training.critic
 
 
-def iterations_an_epoch(count, options):
-    """How many iterations show the critic as many real images as there are, `count`."""
-    return math.ceil(count / (options.batch_size * options.n_critic))
+def describe_run(options, digits):
+    """What the run is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
+    packages = ("tensorflow", "keras", "numpy")
+    return {
+        "options": asdict(options),
+        "recipe": asdict(RECIPES[options.recipe]),
+        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
+        "versions": {"program": VERSION, "python": platform.python_version()}
+        | {name: version(name) for name in packages},
+        "device": {"name": devices.device_name(), "xla": devices.use_xla(), "onednn": devices.uses_onednn()},
+    }
 
 
 def mean_losses(training, iterations, done):
-    """The means over the `iterations` done so far in this epoch, by their names in history.csv. Raises TrainingError."""
+    """The means over the `iterations` of this epoch so far, by their names in history.csv. Raises TrainingError."""
     means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
     if not all(map(math.isfinite, means.values())):
         raise TrainingError(
@@ -344,19 +356,9 @@ def mean_losses(training, iterations, done):
 
 
 def save_model(model, path):
-    """Saves a Keras model of built-in layers, uncompiled, so that keras.models.load_model needs nothing of this file."""
+    """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this file."""
     with files.write_whole(path) as temporary:
         model.save(temporary)
-
-
-def prepare_training_folder(folder, epochs_done):
-    """Removes what an earlier training left of epochs that this one is still to do, pictures and checkpoints."""
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    for picture in (folder / "samples").glob("epoch_[0-9]*.png"):
-        if int(picture.stem.removeprefix("epoch_")) > epochs_done:
-            picture.unlink()
-    if not epochs_done:
-        checkpoints.remove(folder / "checkpoints")
 
 
 def save_epoch(generator, history, options):
@@ -364,6 +366,7 @@ def save_epoch(generator, history, options):
     from support import pictures
 
     folder = Path(options.models_dir, "training")
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
     rows = [HISTORY, *([f"{row[column]:.10g}" for column in HISTORY] for row in history)]
     files.write_text(folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
     digits = next(draw_digits(generator, 100, options.seed))
@@ -377,7 +380,10 @@ def save_run(history, options, about):
     folder = Path(options.models_dir, "training")
     record = {"about": about, "seconds": history[-1]["seconds"], "final": history[-1]}
     files.write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
-    pictures.save_animation(folder / "progress.gif", sorted((folder / "samples").glob("epoch_*.png")))
+    samples = {folder / f"samples/epoch_{row['epoch']:04d}.png": row for row in history}
+    pictures.save_animation(folder / "progress.gif", list(samples))
+    for stale in set((folder / "samples").glob("epoch_[0-9]*.png")) - set(samples):  # of a longer training before
+        stale.unlink()
     pictures.save_curves(
         folder / "curves.png",
         history,
@@ -398,9 +404,9 @@ def save_run(history, options, about):
 def draw_digits(generator, count, seed=0):
     """Yields `count` digits in parts: uint8 [n, 28, 28], ink white on black as in MNIST, 0 to 255.
 
-    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the generator,
-    the seed and i alone: always the same numbers in the same place of a block of the same size, of which the last may
-    be more than is needed.
+    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the
+    generator, the seed and i alone: it is always made from the same numbers, in the same place of a block of the same
+    size.
     """
     latent_dim = generator.input_shape[-1]
 
@@ -429,11 +435,15 @@ def encode_ahead(parts):
 
 
 def generate(generator, options, about):
-    """Writes options.images digits as PNG files to options.images_dir; what was there before stays until all are done."""
+    """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
     progress = Progress(options.images)
     parts = draw_digits(generator, options.images, options.seed)
     files.write_images(Path(options.images_dir), encode_ahead(parts), options.images, about)
     progress.line(f"{options.images} digits in {options.images_dir}, {clock(progress.seconds())}")
+
+
+class ModelError(Exception):
+    """A file that should hold a generator does not; the message is the one line that a user sees."""
 
 
 def load_generator(path):
@@ -459,34 +469,12 @@ def load_generator(path):
     return generator
 
 
-class ModelError(Exception):
-    """A file that should hold a generator does not; the message is the one line that a user sees."""
-
-
 # ------------------------------------------------------------------------------------------------------------- main
 
 
 def warn(line):
     """Prints a line on standard error."""
     print(f"wgan_handwritten_digits: {line}", file=sys.stderr)
-
-
-def main(arguments=None):
-    """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
-    about = (
-        f"{VERSION} (TensorFlow {version('tensorflow')}, Keras {version('keras')}, Python {platform.python_version()})"
-    )
-    options = read_options(sys.argv[1:] if arguments is None else arguments, RECIPES, __doc__, f"%(prog)s {about}")
-    try:
-        with Interrupts() as interrupts:
-            run(options, interrupts)
-        return 0
-    except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
-        return fail(error, 2)
-    except (TrainingError, OSError) as error:
-        return fail(error, 1)
-    except Interrupted as error:
-        return fail(error, error.status)
 
 
 def run(options, interrupts):
@@ -507,31 +495,10 @@ def run(options, interrupts):
             files.check_image_folder(options.images_dir, options.images)
         if digits:
             with interrupts.deferred():
-                generator, _ = train(digits.train_images, options, describe_run(options, digits), interrupts)
+                generator, _ = train(digits, options, interrupts)
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
             generate(generator, options, about)
-
-
-def describe_run(options, digits):
-    """What the run is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
-    return {
-        "options": asdict(options),
-        "recipe": asdict(RECIPES[options.recipe]),
-        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
-        "versions": {"wgan_handwritten_digits": VERSION, "python": platform.python_version()}
-        | {package: version(package) for package in ("tensorflow", "keras", "numpy")},
-        "device": {
-            "name": devices.device_name(),
-            "xla": devices.use_xla(),
-            "onednn": os.environ["TF_ENABLE_ONEDNN_OPTS"],
-        },
-    }
-
-
-def warn(line):
-    """Prints a line on standard error."""
-    print(f"wgan_handwritten_digits: {line}", file=sys.stderr)
 
 
 def main(arguments=None):

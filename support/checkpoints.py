@@ -1,7 +1,9 @@
 """The state of a run, saved and restored: all of its variables in one .npz file, whole or not at all."""
 
+import contextlib
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from support.files import write_whole
 
 KEPT = 2
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 # What a resumed run may have different from the one that was interrupted.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
 
@@ -35,8 +38,15 @@ def newest(folder):
     return next(reversed(_all(folder)), None)
 
 
-def remove(folder):
-    """Removes the checkpoints in `folder`: another training begins."""
+def start_anew(folder, warn):
+    """Removes the checkpoints in `folder`; calls `warn` with a line where they are of a training that did not end."""
+    path = newest(folder)
+    if path:
+        with contextlib.suppress(*UNREADABLE), np.load(path, allow_pickle=False) as file:
+            record = json.loads(str(file["record"]))
+            done, epochs = len(record["history"]), record["about"]["options"]["epochs"]
+            if done < epochs:
+                warn(f"starting anew; the training in {folder}, ended after {done} of {epochs} epochs, is given up")
     for path in _all(folder):
         path.unlink()
 
@@ -52,7 +62,7 @@ def resume(folder, variables, about, warn):
             with np.load(path, allow_pickle=False) as file:
                 record = json.loads(str(file["record"]))
                 arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error):
+        except UNREADABLE:
             warn(f"{path} is damaged: going on from the one before")
             continue
         differences = [f"{name} was {then}, is {now}" for name, then, now in _differences(record["about"], about)]

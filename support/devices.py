@@ -46,6 +46,9 @@ def import_tensorflow(device="auto"):
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
             tensorflow.config.experimental.set_memory_growth(gpu, True)
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
+    # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line on
+    # standard error; the speed without it is the same.
+    tensorflow.config.optimizer.set_experimental_options({"remapping": False})
     if device == "gpu" and not gpus:
         raise DeviceError(
             "--device gpu: TensorFlow sees no GPU. On Linux and WSL2 install it with "
@@ -100,3 +103,8 @@ def device_name():
 def usable_cores():
     """The number of cores this process may run on, which in a container is less than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def uses_onednn():
+    """True where TensorFlow computes with oneDNN on the CPU, as import_tensorflow asks it to."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"

@@ -87,8 +87,12 @@ def _written_before(folder):
 
 
 def check_image_folder(folder, total):
-    """Raises FolderError if writing `total` images to `folder` would replace a file that no run of ours wrote."""
+    """Raises FolderError if `total` images do not fit on the disk or would replace a file that no run of ours wrote."""
     folder = Path(folder)
+    needed = total * 4096  # a small file takes a whole block
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise FolderError(f"{folder}: {total} images need {needed >> 20} MiB, the disk has {free >> 20} MiB left")
     finish_images(folder)
     ours = _written_before(folder)
     for number in range(total) if any(folder.glob("digit_*.png")) else ():

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 STEPS = ("train", "generate")
 
@@ -49,7 +49,7 @@ def _option(default, help_text, read=None, step=None, **more):
     return field(default=default, metadata={"help": help_text, "read": read, "step": step, "more": more})
 
 
-@dataclass
+@dataclass(frozen=True)
 class Options:
     """Everything that a run is asked to do. A field is an option of the command line; None is the recipe's value."""
 
@@ -65,10 +65,8 @@ class Options:
     clip: float = _option(
         None, "half width of the box that the critic's weights are clipped into", positive_number(1e6), "train"
     )
-    learning_rate: float = _option(None, "the optimizers' learning rate at the start", positive_number(1.0), "train")
-    latent_dim: int = _option(
-        None, "length of a latent vector, the generator's input", whole_number(1, 100_000), "train"
-    )
+    learning_rate: float = _option(None, "the optimizers' learning rate at the start", positive_number(1e6), "train")
+    latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
     images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
     images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
     models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
@@ -123,12 +121,10 @@ def _parser(recipes, description, version):
 
 
 def read_options(arguments, recipes, description, version):
-    """The Options that `arguments` (a list of words) ask for, with the recipe's value where an option is left out.
+    """The Options that `arguments` (a list of words) ask for, complete.
 
-    recipes: the recipes by name; their attributes give the defaults of the options of the same names. A mistake ends the
-    process with one line on standard error and status 2; --help and --version with status 0.
+    A mistake ends the process with one line on standard error and status 2; --help and --version with status 0.
     """
-    assert all(item.default is not MISSING for item in fields(Options))
     parser = _parser(recipes, description, version)
     given = vars(parser.parse_intermixed_args(arguments))
     for step in given["steps"]:
@@ -139,10 +135,13 @@ def read_options(arguments, recipes, description, version):
         step = item.metadata["step"]
         if item.name in given and step and step not in given["steps"]:
             parser.error(f"--{item.name.replace('_', '-')} belongs to the step {step!r}, which was not asked for")
-    options = Options(**given)
-    if options.model and "train" in options.steps:
+    if given.get("model") and "train" in given["steps"]:
         parser.error("--model belongs to the step 'generate' alone: name it, as in `generate --model FILE`")
-    for name, value in vars(recipes[options.recipe]).items():
-        if getattr(options, name, value) is None:
-            setattr(options, name, value)
-    return options
+    return complete(Options(**given), recipes)
+
+
+def complete(options, recipes):
+    """`options` with the recipe's value wherever they have None; `recipes` holds the recipes by name."""
+    recipe = vars(recipes[options.recipe])
+    missing = {name for name in recipe if getattr(options, name, 0) is None}
+    return replace(options, **{name: recipe[name] for name in missing})

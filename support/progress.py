@@ -13,7 +13,7 @@ class Progress:
         self.terminal = sys.stderr.isatty()
 
     def due(self):
-        """True at most twice a second, and only on a terminal: asking a GPU for a loss more often would slow it down."""
+        """True at most twice a second, and on a terminal only: asking for a loss more often slows a GPU down."""
         return self.terminal and time.monotonic() - self.last > 0.5
 
     def show(self, done, words):

@@ -1,0 +1,220 @@
+"""What a user sees of a run: the files it leaves, what it prints, what a Python shell makes of them."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, SCRIPT, run_script
+from PIL import Image
+
+
+def digests(folder):
+    """The images of a folder by name, as checksums."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.png")}
+
+
+def test_the_images_are_distinct_grey_28x28_png(finished):
+    images = sorted((finished.folder / "generated_images").glob("*.png"))
+    assert [path.name for path in images] == [f"digit_{number:05d}.png" for number in range(700)]
+    for path in images:
+        with Image.open(path) as image:
+            image.load()
+            assert (image.format, image.mode, image.size) == ("PNG", "L", (28, 28))
+    assert len(set(digests(finished.folder / "generated_images").values())) == 700
+
+
+def test_the_training_leaves_all_of_its_files(finished):
+    training = finished.models / "training"
+    rows = list(csv.DictReader((training / "history.csv").open()))
+    assert list(rows[0]) == ["epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss", "seconds"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    assert all(np.isfinite([float(value) for value in row.values()]).all() for row in rows)
+    assert all(float(row["critic_loss"]) == pytest.approx(-float(row["wasserstein_estimate"])) for row in rows)
+    assert [path.name for path in sorted((training / "samples").iterdir())] == [f"epoch_000{n}.png" for n in (1, 2, 3)]
+    with Image.open(training / "progress.gif") as animation:
+        assert animation.n_frames == 3
+    with Image.open(training / "curves.png") as curves:
+        assert min(curves.size) > 500
+    record = json.loads((training / "run.json").read_text())
+    assert record["about"]["options"]["seed"] == 5
+    assert record["about"]["data"]["images"] == 256
+    assert record["final"]["epoch"] == 3
+    assert not list(finished.folder.rglob("*partial*"))
+
+
+def test_the_last_sample_picture_shows_the_first_hundred_digits(finished):
+    with Image.open(finished.models / "training/samples/epoch_0003.png") as picture:
+        grid = np.asarray(picture)[::2, ::2]
+    for number in (0, 17, 99):
+        row, column = divmod(number, 10)
+        with Image.open(finished.folder / f"generated_images/digit_{number:05d}.png") as digit:
+            np.testing.assert_array_equal(grid[row * 28 : row * 28 + 28, column * 28 : column * 28 + 28], digit)
+
+
+def test_tensorflow_prints_nothing(finished):
+    assert finished.process.stdout == ""
+    lines = finished.process.stderr.splitlines()
+    assert all(line.startswith(("epoch ", "700 digits in ")) for line in lines), lines
+
+
+def test_the_models_load_in_a_fresh_shell_outside_the_repository(finished, tmp_path):
+    code = f"""
+import keras, numpy as np
+generator = keras.models.load_model({str(finished.models / "generator.keras")!r})
+critic = keras.models.load_model({str(finished.models / "critic.keras")!r})
+images = generator.predict(np.random.normal(size=(16, generator.input_shape[1])), verbose=0)
+assert images.shape == (16, 28, 28, 1) and abs(images).max() <= 1, images.shape
+assert critic.predict(images, verbose=0).shape == (16, 1)
+"""
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+
+
+def test_an_image_does_not_depend_on_how_many_are_drawn(finished, tmp_path):
+    model = finished.models / "generator.keras"
+    for count in (3, 501):
+        process = run_script(
+            "generate",
+            "--model",
+            model,
+            "--images",
+            count,
+            "--seed",
+            5,
+            "--images-dir",
+            tmp_path / str(count),
+            cwd=tmp_path,
+        )
+        assert process.returncode == 0, process.stderr
+    whole = digests(finished.folder / "generated_images")
+    for count in (3, 501):
+        part = digests(tmp_path / str(count))
+        assert len(part) == count
+        assert part.items() <= whole.items()
+
+
+def test_another_seed_draws_other_images(finished, tmp_path):
+    model = finished.models / "generator.keras"
+    run_script("generate", "--model", model, "--images", 3, "--seed", 6, cwd=tmp_path)
+    other = digests(tmp_path / "generated_images")
+    assert len(other) == 3
+    assert not set(other.values()) & set(digests(finished.folder / "generated_images").values())
+
+
+def test_a_second_run_leaves_no_stale_image_and_no_file_of_others_changed(finished, tmp_path):
+    model = finished.models / "generator.keras"
+    images = tmp_path / "generated_images"
+    images.mkdir()
+    (images / "notes.txt").write_text("mine")
+    (images / "digit_99999.png").write_text("mine too")
+    for count in (30, 20):
+        process = run_script("generate", "--model", model, "--images", count, cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
+    assert len(list(images.glob("digit_000*.png"))) == 20
+    assert (images / "notes.txt").read_text() == "mine"
+    assert (images / "digit_99999.png").read_text() == "mine too"
+
+
+def test_a_picture_of_the_user_is_not_replaced(finished, tmp_path):
+    images = tmp_path / "generated_images"
+    images.mkdir()
+    (images / "digit_00003.png").write_text("mine")
+    process = run_script("generate", "--model", finished.models / "generator.keras", "--images", 20, cwd=tmp_path)
+    assert process.returncode == 2
+    assert "digit_00003.png" in process.stderr
+    assert (images / "digit_00003.png").read_text() == "mine"
+    assert len(list(images.glob("*.png"))) == 1
+
+
+def variables_of(folder, step=12):
+    """The complete state in the last checkpoint of a tiny run."""
+    with np.load(folder / f"saved_models/training/checkpoints/step_{step:09d}.npz") as file:
+        return {name: file[name] for name in file.files if name != "record"}
+
+
+def test_the_same_seed_gives_the_same_weights(finished, tiny, tmp_path):
+    run_script("train", *tiny, cwd=tmp_path)
+    again, first = variables_of(tmp_path), variables_of(finished.folder)
+    assert again.keys() == first.keys()
+    assert all(np.array_equal(again[name], first[name]) for name in first)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_very_same_weights(finished, tiny, tmp_path, number):
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "train", *map(str, tiny)]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / "saved_models/training/checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("step_*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, printed
+    assert "--resume" in printed.splitlines()[-1]
+    assert (tmp_path / "saved_models/generator.keras").exists()
+    assert not (checkpoints / "step_000000012.npz").exists()
+
+    process = run_script("train", *tiny, "--resume", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    resumed, whole = variables_of(tmp_path), variables_of(finished.folder)
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+
+    def history(folder):
+        rows = csv.DictReader((folder / "saved_models/training/history.csv").open())
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+    assert history(tmp_path) == history(finished.folder)
+
+
+def test_a_damaged_checkpoint_falls_back_on_the_one_before(finished, tiny, tmp_path):
+    process = run_script("train", *tiny, cwd=tmp_path)
+    checkpoints = sorted((tmp_path / "saved_models/training/checkpoints").glob("step_*.npz"))
+    assert len(checkpoints) == 2
+    checkpoints[-1].write_bytes(checkpoints[-1].read_bytes()[:5000])
+    process = run_script("train", *tiny, "--resume", cwd=tmp_path)
+    assert process.returncode == 0
+    assert "damaged" in process.stderr
+    resumed, whole = variables_of(tmp_path), variables_of(finished.folder)
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_resuming_with_other_options_is_refused_with_the_differences(finished, tiny):
+    process = run_script("train", *tiny, "--clip", "0.5", "--resume", cwd=finished.folder)
+    assert process.returncode == 2
+    assert "--clip" in process.stderr and "0.5" in process.stderr
+    assert len(process.stderr.splitlines()) == 1
+
+
+def test_resuming_nothing_is_refused(tiny, tmp_path):
+    process = run_script("train", *tiny, "--resume", cwd=tmp_path)
+    assert process.returncode == 2
+    assert len(process.stderr.splitlines()) == 1
+
+
+def test_losses_that_are_not_finite_stop_the_run(tiny, tmp_path):
+    process = run_script("train", *tiny, "--learning-rate", "1e6", "--clip", "1e6", cwd=tmp_path)
+    assert process.returncode == 1, process.stderr
+    assert "no longer finite" in process.stderr.splitlines()[-1]
+    assert not (tmp_path / "saved_models/generator.keras").exists()
+
+
+def test_importing_the_script_has_no_side_effect(tmp_path):
+    code = "import sys; import wgan_handwritten_digits; assert 'tensorflow' not in sys.modules"
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+    assert not list(tmp_path.iterdir())
