@@ -1,0 +1,145 @@
+"""The rules that make it a WGAN with weight clipping: networks, boxes, randomness."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import wgan_handwritten_digits as wgan
+from support import mnist
+from support.devices import import_tensorflow, keras, tf
+
+import_tensorflow("cpu")
+
+
+def options(**given):
+    given = {"batch_size": 8, "n_critic": 2, "latent_dim": 16} | given
+    return wgan.complete(wgan.Options(**given), wgan.RECIPES)
+
+
+@pytest.fixture(scope="module")
+def images():
+    with np.load(ROOT / "data/mnist.npz") as file:
+        return file["x_train"][:64]
+
+
+def test_the_critic_is_two_strided_convolutions_and_two_dense_layers():
+    critic = wgan.build_critic()
+    kinds = [type(layer).__name__ for layer in critic.layers if type(layer).__name__ in ("Conv2D", "Dense")]
+    assert kinds == ["Conv2D", "Conv2D", "Dense", "Dense"]
+    convolutions = [layer for layer in critic.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [(layer.filters, layer.strides) for layer in convolutions] == [(64, (2, 2)), (64, (2, 2))]
+    assert critic.layers[-1].get_config()["activation"] == "linear"
+    assert critic.output_shape == (None, 1)
+
+
+def test_the_generator_is_a_dense_layer_and_two_transposed_convolutions():
+    generator = wgan.build_generator(16)
+    kinds = [type(layer).__name__ for layer in generator.layers]
+    assert kinds.count("Dense") == 1 and kinds.count("Conv2DTranspose") == 2 and kinds.count("BatchNormalization") == 2
+    assert (generator.input_shape, generator.output_shape) == ((None, 16), (None, 28, 28, 1))
+    for layer in generator.layers:
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            assert layer.kernel_size[0] % layer.strides[0] == 0
+    assert generator.layers[-1].get_config()["activation"] == "tanh"
+
+
+@pytest.mark.parametrize("recipe", ["wgan", "wgan-paper"])
+def test_every_trainable_variable_of_the_critic_lies_in_its_box(images, recipe):
+    asked = options(recipe=recipe, clip=0.02, learning_rate=0.05)
+    training = wgan.build_training(asked)
+    assert len(training.bounds) == len(training.critic.trainable_variables) == 8
+    iterate = wgan.compile_iteration(training, images, asked, 5)
+    for _ in range(5):
+        iterate()
+        for variable, bound in zip(training.critic.trainable_variables, training.bounds, strict=True):
+            assert np.abs(variable.numpy()).max() <= np.float32(bound)
+    at_the_wall = [
+        np.mean(np.abs(variable.numpy()) >= np.float32(bound) * 0.999)
+        for variable, bound in zip(training.critic.trainable_variables, training.bounds, strict=True)
+    ]
+    assert max(at_the_wall) > 0.3  # the box was needed: without the clipping these would be outside
+    if recipe == "wgan-paper":
+        assert set(training.bounds) == {0.02}
+
+
+def test_batch_norm_statistics_are_not_clipped(images):
+    training = wgan.build_training(options(clip=1e-4))
+    wgan.compile_iteration(training, images, options(clip=1e-4), 3)()
+    statistics = [variable for variable in training.generator.variables if "moving_variance" in variable.path]
+    assert statistics and all(variable.numpy().max() > 0.01 for variable in statistics)
+
+
+def test_the_generator_is_updated_once_to_n_critic_critic_updates(images):
+    training = wgan.build_training(options(n_critic=3))
+    iterate = wgan.compile_iteration(training, images, options(n_critic=3), 2)
+    iterate()
+    iterate()
+    assert int(training.critic_optimizer.iterations.numpy()) == 6
+    assert int(training.generator_optimizer.iterations.numpy()) == 2
+
+
+def test_the_wasserstein_estimate_is_real_minus_fake():
+    assert float(wgan.wasserstein_estimate(tf.constant([[3.0], [5.0]]), tf.constant([[1.0], [2.0]]))) == 2.5
+
+
+def test_a_training_step_follows_algorithm_1_of_the_paper(images):
+    """One iteration with n_critic 1 and plain gradients, against the same computed apart with numpy and Keras alone."""
+    asked = options(recipe="wgan-paper", n_critic=1)
+    training = wgan.build_training(asked)
+    for name in ("critic_optimizer", "generator_optimizer"):
+        optimizer = keras.optimizers.SGD(0.001)
+        optimizer.build(getattr(training, name.removesuffix("_optimizer")).trainable_variables)
+        setattr(training, name, optimizer)
+    critic, generator = wgan.build_critic(asked.seed), wgan.build_generator(asked.latent_dim, asked.seed)
+    wgan.clip_weights(critic, training.bounds)
+    seed = tf.random.experimental.stateless_fold_in([asked.seed, 0], tf.constant(0, tf.int64))
+    choose, critic_noise, generator_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+    chosen = tf.random.stateless_uniform([8], choose, 0, len(images), tf.int32, alg="philox").numpy()
+    real = images[chosen][..., None].astype(np.float32) / 127.5 - 1
+    fake = generator(tf.random.stateless_normal([8, 16], critic_noise, alg="philox"), training=True)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(critic(fake)) - tf.reduce_mean(critic(real))
+    for variable, gradient in zip(
+        critic.trainable_variables, tape.gradient(loss, critic.trainable_variables), strict=True
+    ):
+        variable.assign(np.clip(variable.numpy() - 0.001 * gradient.numpy(), -0.01, 0.01))
+    with tf.GradientTape() as tape:
+        images_drawn = generator(tf.random.stateless_normal([8, 16], generator_noise, alg="philox"), training=True)
+        loss = -tf.reduce_mean(critic(images_drawn))
+    gradients = tape.gradient(loss, generator.trainable_variables)
+    for variable, gradient in zip(generator.trainable_variables, gradients, strict=True):
+        variable.assign(variable.numpy() - 0.001 * gradient.numpy())
+
+    wgan.compile_iteration(training, images, asked, 10)()
+    for ours, expected in ((training.critic, critic), (training.generator, generator)):
+        for variable, other in zip(ours.variables, expected.variables, strict=True):
+            np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_running_average_follows_the_generator(images):
+    training = wgan.build_training(options())
+    before = [variable.numpy() for variable in training.average.variables]
+    wgan.compile_iteration(training, images, options(), 2)()
+    keep = 1 / 10
+    for average, start, now in zip(training.average.variables, before, training.generator.variables, strict=True):
+        np.testing.assert_allclose(average.numpy(), keep * start + (1 - keep) * now.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_digits_are_uint8_and_cover_the_scale():
+    generator = wgan.build_generator(16)
+    parts = list(wgan.draw_digits(generator, wgan.BLOCK + 3))
+    assert [part.shape for part in parts] == [(wgan.BLOCK, 28, 28), (3, 28, 28)]
+    assert all(part.dtype == np.uint8 for part in parts)
+    latent = tf.random.stateless_normal([wgan.BLOCK, 16], [0, 0], alg="philox")
+    expected = np.round((generator(latent, training=False).numpy()[..., 0] + 1) * 127.5)
+    assert np.abs(parts[0].astype(float) - expected).max() <= 1
+
+
+def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
+    digits = mnist.load()
+    digits = mnist.Digits(digits.train_images[:64], None, None, None, "64 digits", "0" * 64)
+    folder = str(tmp_path / "models")
+    generator, critic = wgan.train(digits, wgan.Options(epochs=1, batch_size=16, models_dir=folder))
+    images = next(wgan.draw_digits(generator, 16))
+    assert images.shape == (16, 28, 28)
+    assert critic(images[..., None] / np.float32(127.5) - 1).shape == (16, 1)
