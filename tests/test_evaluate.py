@@ -1,0 +1,379 @@
+"""evaluate_digits.py: each figure sees what it is there to see, and what comes in and goes out is in order."""
+
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import evaluate_digits
+from support import classifier, figures, mnist
+from support.devices import import_tensorflow, keras
+
+PROGRAM = Path(evaluate_digits.__file__)
+N = 3000  # images a measurement in most tests here
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mnist.load()
+
+
+@pytest.fixture(scope="module")
+def see():
+    import_tensorflow("cpu")
+    return classifier.load()
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    """A third of MNIST to compare with, so that a measurement takes two seconds.
+
+    Test images are drawn: their first half and their second come from writers who differ a lot.
+    """
+    return replace(digits, train_images=digits.train_images[::3], train_labels=digits.train_labels[::3],
+                   test_images=figures.drawn(digits.test_images, N), test_labels=figures.drawn(digits.test_labels, N))
+
+
+@pytest.fixture(scope="module")
+def unseen(digits):
+    """Digits that are in neither part of `small`, as from a perfect generator: images, labels."""
+    return tuple(figures.drawn(part[1::3], N) for part in (digits.train_images, digits.train_labels))
+
+
+@pytest.fixture(scope="module")
+def perfect(unseen, small, see):
+    return evaluate_digits.measure(unseen[0], small, see)[0]
+
+
+@pytest.fixture
+def measured(small, see):
+    return lambda images: evaluate_digits.measure(images, small, see)[0]
+
+
+# ---- the figures move as they must -----------------------------------------------------------------------------------
+
+
+def test_what_real_digits_get_is_what_the_record_says(digits, see):
+    """The shipped floor and ceiling are those of this classifier, these data and this code."""
+    recorded = json.loads(evaluate_digits.RECORD.read_text())["real"]
+    images = figures.drawn(digits.train_images, evaluate_digits.COMPARED)
+    now, behind = evaluate_digits.measure(images, digits, see, unseen=digits.test_images)
+    assert now.keys() == recorded.keys()
+    for key, value in recorded.items():
+        assert now[key] == pytest.approx(value, rel=0.02, abs=1e-4), key
+    nearest_digits = digits.train_labels[behind.neighbours]
+    for digit, limit in enumerate(evaluate_digits.COPY_DISTANCES):
+        assert limit == pytest.approx(behind.distances[nearest_digits == digit].min() / 2, abs=0.006), digit
+    assert recorded["frechet_distance"] < 0.1 and recorded["copies"] == 0 and recorded["coverage"] > 0.9
+
+
+def test_unseen_digits_score_near_the_floor(perfect):
+    assert perfect["frechet_distance"] < 0.4  # of fewer images than the record's, hence above it
+    for key in ("precision", "recall", "density", "coverage"):
+        assert perfect[key] > 0.85, key
+    assert perfect["classifier_score"] > 9.7 and perfect["confident"] > 0.98 and perfect["digit_divergence"] < 0.01
+    assert perfect["duplicates"] == perfect["copies"] == 0 and perfect["sliced_wasserstein"] < 0.02
+
+
+def test_noise_is_far_from_digits(measured, perfect):
+    noise = measured(np.random.default_rng(0).integers(0, 256, (N, 28, 28), np.uint8))
+    assert noise["frechet_distance"] > 100 * perfect["frechet_distance"]
+    assert noise["sliced_wasserstein"] > 5 * perfect["sliced_wasserstein"]
+    assert max(noise["precision"], noise["recall"], noise["density"], noise["coverage"]) < 0.01
+    assert noise["classifier_score"] < 5 and noise["digit_divergence"] > 0.1
+    assert noise["nearest_distance"] > 2 * perfect["nearest_distance"] and noise["copies"] == 0
+
+
+def test_one_digit_over_and_over_is_precise_but_covers_nothing(measured, perfect, unseen):
+    one = measured(np.repeat(unseen[0][:1], N, axis=0))
+    assert one["duplicates"] == N - 1
+    assert one["recall"] < 0.01 and one["coverage"] < 0.01
+    assert one["classifier_score"] == pytest.approx(1, abs=0.01) and one["digit_divergence"] > 1.5
+    assert one["frechet_distance"] > 50 * perfect["frechet_distance"] and one["confident"] in (0, 1)
+
+
+def test_missing_digits_cost_recall_not_precision(measured, perfect, digits):
+    half = measured(digits.train_images[1::3][digits.train_labels[1::3] < 5][-N:])
+    assert half["precision"] > 0.85 and half["confident"] > 0.98
+    assert half["recall"] < 0.6 and half["coverage"] < 0.6
+    assert half["classifier_score"] < 5.1 and half["digit_divergence"] == pytest.approx(np.log(2), abs=0.1)
+    assert sum(half["shares"][5:]) < 0.02 and half["frechet_distance"] > 20 * perfect["frechet_distance"]
+    assert half["duplicates"] == half["copies"] == 0
+
+
+def test_blur_shows_in_features_and_in_pixels(measured, perfect, unseen):
+    blurred = measured(gaussian_filter(unseen[0].astype(np.float32), (0, 1.5, 1.5)).astype(np.uint8))
+    assert blurred["frechet_distance"] > 5 * perfect["frechet_distance"]
+    assert blurred["sliced_wasserstein"] > 1.5 * perfect["sliced_wasserstein"]
+    assert blurred["precision"] < perfect["precision"] - 0.1 and blurred["coverage"] < perfect["coverage"] - 0.1
+    assert blurred["copies"] == 0
+
+
+def test_memorised_training_images_are_found(measured, perfect, small):
+    some = small.train_images[:N]
+    copied = measured(some)
+    assert copied["copies"] == N and copied["nearest_distance"] == 0 and copied["duplicates"] == 0
+    noisy = some + np.random.default_rng(0).normal(0, 4, some.shape)
+    noisy = measured(noisy.clip(0, 255).astype(np.uint8))
+    assert noisy["copies"] > 0.99 * N and noisy["nearest_distance"] < 0.2 * perfect["nearest_distance"]
+
+
+def test_duplicates_are_counted_exactly(unseen):
+    images = unseen[0]
+    assert figures.duplicates(images) == 0
+    assert figures.duplicates(np.concatenate([images, images[:7], images[:7]])) == 14
+
+
+# ---- the figures agree with what they are in closed form, or slowly --------------------------------------------------
+
+
+def test_frechet_distance_of_normal_distributions():
+    rng = np.random.default_rng(0)
+    a = rng.normal(0, 1, (200_000, 3)) * [1, 2, 3]
+    b = rng.normal(0, 1, (200_000, 3)) * [2, 2, 1] + [0, 0, 4]
+    assert figures.frechet_distance(a, b) == pytest.approx(1 + 0 + 4 + 16, rel=0.01)
+    assert figures.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    mean, covariance = figures.mean_and_covariance(a)
+    np.testing.assert_allclose(covariance, np.cov(a, rowvar=False))
+    np.testing.assert_allclose(mean, a.mean(axis=0))
+    few = rng.normal(0, 1, (2, 3))  # fewer than features: a singular covariance
+    assert np.isfinite(figures.frechet_distance(a, few))
+    assert figures.frechet_distance(few[:1], few[1:]) == pytest.approx(np.square(few[0] - few[1]).sum())
+
+
+def test_precision_recall_density_coverage_by_the_definition(monkeypatch):
+    rng = np.random.default_rng(0)
+    real, fake, k = rng.normal(0, 1, (60, 2)), rng.normal(0.5, 0.7, (40, 2)), 3
+
+    def distance(a, b):
+        return np.sqrt(np.square(a[:, None] - b[None]).sum(axis=2))
+
+    real_radii, fake_radii = (np.sort(distance(own, own), axis=1)[:, k] for own in (real, fake))
+    between = distance(fake, real)
+    expected = (
+        (between <= real_radii).any(axis=1).mean(),
+        (between <= fake_radii[:, None]).any(axis=0).mean(),
+        (between <= real_radii).sum() / (k * 40),
+        (between <= real_radii).any(axis=0).mean(),
+    )
+    monkeypatch.setattr(figures, "WORKING_MEMORY_MIB", 0.002)  # several chunks
+    assert figures.precision_recall_density_coverage(real, fake, k) == pytest.approx(expected)
+    for few in (1, 2, k, k + 1):
+        assert np.isfinite(figures.precision_recall_density_coverage(real, fake[:few], k)).all()
+
+
+def test_nearest_is_the_nearest():
+    rng = np.random.default_rng(0)
+    images, reference = (rng.integers(0, 256, (n, 28, 28), np.uint8) for n in (11, 50))
+    images[3] = reference[17]
+    distances, positions = figures.nearest(images, reference, chunk=4)
+    slow = np.sqrt(np.square(images[:, None] / 255 - reference[None] / 255).sum(axis=(2, 3)))
+    np.testing.assert_array_equal(positions, slow.argmin(axis=1))
+    np.testing.assert_allclose(distances, slow.min(axis=1), rtol=1e-5, atol=1e-6)
+    assert positions[3] == 17 and distances[3] == 0
+
+
+def test_score_divergence_and_sliced_distance():
+    assert figures.classifier_score(np.eye(10)) == pytest.approx(10)
+    assert figures.classifier_score(np.full((5, 10), 0.1)) == pytest.approx(1)
+    assert figures.divergence(np.array([1.0, 0]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
+    black, white = np.zeros((5, 28, 28), np.uint8), np.full((9, 28, 28), 255, np.uint8)
+    assert figures.sliced_wasserstein(black, black) == 0
+    assert figures.sliced_wasserstein(black, white, directions=20_000) == pytest.approx(1, rel=0.03)
+
+
+# ---- the classifier --------------------------------------------------------------------------------------------------
+
+
+def test_classifier_is_the_one_of_its_record(digits, see):
+    record = json.loads(evaluate_digits.RECORD.read_text())
+    file = classifier.CLASSIFIER
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
+    assert file.stat().st_size < 1_000_000 and record["accuracy"] >= 0.993
+    features, probabilities = classifier.seen(see, digits.test_images)
+    assert (probabilities.argmax(axis=1) == digits.test_labels).mean() == pytest.approx(record["accuracy"], abs=2e-4)
+    assert features.shape == (10_000, 64)
+    np.testing.assert_allclose(features.std(axis=0), 1, atol=0.2)
+
+
+def test_classifier_loads_in_a_fresh_process_elsewhere(tmp_path):
+    code = (
+        "import sys, keras\nimport numpy as np\n"
+        "model = keras.models.load_model(sys.argv[1], safe_mode=True)\n"
+        "assert model.get_layer('features').output.shape == (None, 64)\n"
+        "assert model(np.zeros((2, 28, 28, 1), 'float32') - 1).shape == (2, 10)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(classifier.CLASSIFIER)], cwd=tmp_path, check=True, timeout=120)
+
+
+def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, monkeypatch):
+    few = replace(digits, train_images=digits.train_images[:2000], train_labels=digits.train_labels[:2000],
+                  test_images=digits.test_images[:1000], test_labels=digits.test_labels[:1000])
+    monkeypatch.setattr(mnist, "load", lambda: few)
+    monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "classifier.keras")
+    monkeypatch.setattr(evaluate_digits, "RECORD", tmp_path / "classifier.json")
+    weights = []
+    for seed in (1, 1):
+        evaluate_digits.train_classifier(seed, epochs=3)
+        weights.append(keras.models.load_model(tmp_path / "classifier.keras").get_layer("digit").get_weights()[0])
+    record = json.loads((tmp_path / "classifier.json").read_text())
+    assert record["accuracy"] > 0.5 and record["seed"] == 1 and record["real"]["copies"] == 0
+    assert (weights[0] == weights[1]).all()
+
+
+# ---- the program -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, unseen):
+    """60 digits as PNG files."""
+    path = tmp_path_factory.mktemp("digits") / "a $strange_{ name$"
+    path.mkdir()
+    for number, image in enumerate(unseen[0][:60]):
+        Image.fromarray(image).save(path / f"digit_{number:05d}.png")
+    return path
+
+
+def run(*arguments, **options):
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
+
+
+def test_everything_at_once(folder, unseen, tmp_path):
+    before = sorted(folder.iterdir())
+    done = run(folder, "--json", "--labels", "labels.csv", "--digit", "7", "--copy-to", "sevens", "--page", "page.png",
+               "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["images"] == report["compared"] == 60 and report["figures"].keys() == report["real"].keys()
+    assert len(report["warnings"]) == 1 and "only 60 images" in report["warnings"][0]
+    assert len(done.stderr.splitlines()) == 2  # the warning and the number of sevens: nothing of TensorFlow's
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["file"] for row in rows] == [path.name for path in before]
+    labels = np.array([int(row["digit"]) for row in rows])
+    assert (labels == unseen[1][:60]).mean() > 0.95 and all(0.1 <= float(row["confidence"]) <= 1 for row in rows)
+    sevens = sorted((tmp_path / "sevens").iterdir())
+    assert [path.name for path in sevens] == [row["file"] for row in rows if row["digit"] == "7"]
+    assert sevens and all(path.read_bytes() == (folder / path.name).read_bytes() for path in sevens)
+    with Image.open(tmp_path / "page.png") as page:
+        assert page.width > 1000 and len(np.unique(page)) > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "page.png", "sevens"]
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
+    layers = keras.layers
+    generator = keras.Sequential([keras.Input((16,)), layers.Dense(784, "tanh"), layers.Reshape((28, 28, 1))])
+    generator.save(tmp_path / "generator.keras")
+    assert evaluate_digits.main([str(tmp_path / "generator.keras"), "--images", "30", "--seed", "5",
+                                 "--digit", "8", "--copy-to", str(tmp_path / "eights")]) == 0
+    assert "30 images" in capsys.readouterr().out
+    from wgan_handwritten_digits import draw_digits
+
+    drawn = evaluate_digits.draw(tmp_path / "generator.keras", 30, 5)
+    np.testing.assert_array_equal(drawn, np.concatenate(list(draw_digits(generator, 30, 5))))
+    np.testing.assert_array_equal(drawn[:10], evaluate_digits.draw(tmp_path / "generator.keras", 10, 5))
+    for path in (tmp_path / "eights").iterdir():
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), drawn[int(path.stem[-5:])])
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6])
+def test_few_images_do_not_crash(n, small, see, unseen):
+    values, _ = evaluate_digits.measure(unseen[0][:n], small, see)
+    assert all(np.isfinite(value).all() for value in values.values())
+    assert "biased" in evaluate_digits.warnings_about(unseen[0][:n])[0]
+
+
+def test_dark_ink_on_white_paper_is_pointed_out(unseen):
+    assert evaluate_digits.warnings_about(unseen[0]) == []
+    assert "invert" in evaluate_digits.warnings_about(255 - unseen[0])[0]
+
+
+def test_arrays_under_their_names(unseen, tmp_path):
+    images, file = unseen[0][:4], tmp_path / "images.npz"
+    for arrays in ({"images": images, "other": images[:1]}, {"x_train": images[..., None]}, {"digits": images}):
+        np.savez(file, **arrays)
+        np.testing.assert_array_equal(evaluate_digits.read_array(file), images)
+    np.savez(file, images)
+    np.testing.assert_array_equal(evaluate_digits.read_array(file), images)
+
+
+def test_help_answers_at_once_and_defines_each_figure():
+    start = time.perf_counter()
+    done = run("--help")
+    assert done.returncode == 0 and time.perf_counter() - start < 2  # 0.05 s on an idle machine
+    for _, name, _, _, definition in evaluate_digits.FIGURES:
+        assert name in done.stdout and definition in done.stdout
+    code = (
+        "import sys, evaluate_digits\nevaluate_digits.read_options(['.'])\n"
+        "assert not {'numpy', 'tensorflow', 'scipy', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=PROGRAM.parent, check=True)
+
+
+def bad_inputs(tmp_path):
+    """Arguments that must not be accepted, and a word of the line that says why."""
+    grey = np.zeros((3, 28, 28), np.uint8)
+    arrays = {"float": grey / 255.0, "large": np.zeros((3, 32, 32), np.uint8), "none": grey[:0]}
+    for name, array in arrays.items():
+        np.savez(tmp_path / f"{name}.npz", images=array)
+    np.savez(tmp_path / "two.npz", a=grey, b=grey)
+    np.savez(tmp_path / "objects.npz", images=np.array([{}, None]))
+    np.savez(tmp_path / "good.npz", images=grey)
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:200])
+    (tmp_path / "text.txt").write_text("no digits")
+    for name, image in (("colour", Image.new("RGB", (28, 28), "red")), ("size", Image.new("L", (32, 32)))):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "a.png")
+    (tmp_path / "empty").mkdir()
+    good, colour = tmp_path / "good.npz", tmp_path / "colour"
+    return [
+        ([tmp_path / "absent"], "no such"), ([tmp_path / "empty"], "0 images"), ([colour], "colour"),
+        ([tmp_path / "size"], "32x32"), ([tmp_path / "text.txt"], "text.txt"), ([tmp_path / "torn.npz"], "damaged"),
+        ([tmp_path / "float.npz"], "float64"), ([tmp_path / "large.npz"], "32, 32"),
+        ([tmp_path / "none.npz"], "[0, 28"), ([tmp_path / "two.npz"], "'a', 'b'"),
+        ([tmp_path / "objects.npz"], "cannot be read"),
+        ([good, "--digit", "7"], "--copy-to"), ([good, "--digit", "12", "--copy-to", "x"], "12"),
+        ([good, "--digit", "7", "--copy-to", colour], "empty folder"), ([good, "--labels", "x.txt"], ".csv"),
+        ([good, "--page", tmp_path / "no" / "page.png"], "no folder"), ([good, "--images", "0"], "0"),
+        ([colour, "--page", colour / "page.png"], "among the images"), ([good, "--sead", "1"], "--sead"),
+    ]
+
+
+def test_bad_input_gets_one_line_and_status_2(tmp_path, capsys):
+    for arguments, word in bad_inputs(tmp_path):
+        try:
+            status = evaluate_digits.main(list(map(str, arguments)))
+        except SystemExit as ended:
+            status = ended.code
+        said = capsys.readouterr()
+        assert status == 2 and said.out == "" and said.err.count("\n") == 1 and word in said.err, (arguments, said)
+
+
+def test_bad_generators_get_one_line_and_status_2(tmp_path):
+    latent, layers = keras.Input((16,)), keras.layers
+    small = layers.Reshape((14, 14, 1))(layers.Dense(196)(latent))
+    sigmoid = layers.Reshape((28, 28, 1))(layers.Dense(784, "sigmoid")(latent))
+    for name, output, word in (("small", small, "14"), ("sigmoid", sigmoid, "tanh")):
+        keras.Model(latent, output).save(tmp_path / f"{name}.keras")
+        done = run(tmp_path / f"{name}.keras", "--images", "20", "--device", "cpu")
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and word in done.stderr, done
+    (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
+    done = run(tmp_path / "torn.keras")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "torn.keras" in done.stderr
+
+
+def test_a_classifier_without_its_record_measures_nothing(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "other.keras")
+    classifier.CLASSIFIER.write_bytes(b"another one")
+    assert evaluate_digits.main([str(folder)]) == 2
+    assert "--train-classifier" in capsys.readouterr().err
