@@ -36,30 +36,84 @@ COPY_DISTANCES = (1.18, 0.41, 1.38, 1.52, 1.20, 1.38, 1.14, 0.96, 1.43, 1.09)
 
 # key, name, the better direction, format, definition. A star: compares COMPARED of the images with MNIST.
 FIGURES = [
-    ("frechet_distance", "Fréchet distance *", "↓", "10.3f",
-     "from the test images, on the classifier's 64 features taken as normally distributed (Heusel et al. 2017)"),
-    ("precision", "precision *", "↑", "10.3f",
-     f"share of the images that are nearer to some test image than its {NEIGHBOURS}th neighbour is, on the features"),
-    ("recall", "recall *", "↑", "10.3f",
-     "the same with the roles exchanged: share of the test images (both Kynkäänniemi et al. 2019)"),
-    ("density", "density *", "↑", "10.3f",
-     f"how many test images an image is that near to, over {NEIGHBOURS}: strange ones sway it less than precision"),
-    ("coverage", "coverage *", "↑", "10.3f",
-     "share of the test images that have one of these images that near (both Naeem et al. 2020)"),
-    ("sliced_wasserstein", "sliced Wasserstein *", "↓", "10.4f",
-     "from the test images, on pixels in [0, 1] along 512 random directions: no classifier (Rabin et al. 2011)"),
-    ("classifier_score", "classifier score", "↑", "10.3f",
-     "the inception score with this classifier, 1 to 10: sure of each image, and all digits (Salimans et al. 2016)"),
-    ("confident", "confident", "↑", "10.3f",
-     f"share of the images whose digit the classifier is more than {CONFIDENT:.0%} sure of"),
-    ("digit_divergence", "digit divergence", "↓", "10.4f",
-     "Kullback-Leibler divergence, in nats, of the shares of the ten digits from those of the training images"),
-    ("duplicates", "duplicates", "↓", "10,d",
-     "how many of the images equal an earlier one in every pixel"),
-    ("nearest_distance", "nearest distance *", "≈", "10.3f",
-     "median distance to the nearest training image, pixels in [0, 1]; real: from test images. Less means memorised"),
-    ("copies", "copies *", "↓", "10,d",
-     "how many are less than half as far from a training image as any test image of that digit is: memorised"),
+    (
+        "frechet_distance",
+        "Fréchet distance *",
+        "↓",
+        "10.3f",
+        "from the test images, on the classifier's 64 features taken as normally distributed (Heusel et al. 2017)",
+    ),
+    (
+        "precision",
+        "precision *",
+        "↑",
+        "10.3f",
+        f"share of the images that are nearer to some test image than its {NEIGHBOURS}th neighbour is, on the features",
+    ),
+    (
+        "recall",
+        "recall *",
+        "↑",
+        "10.3f",
+        "the same with the roles exchanged: share of the test images (both Kynkäänniemi et al. 2019)",
+    ),
+    (
+        "density",
+        "density *",
+        "↑",
+        "10.3f",
+        f"how many test images an image is that near to, over {NEIGHBOURS}: strange ones sway it less than precision",
+    ),
+    (
+        "coverage",
+        "coverage *",
+        "↑",
+        "10.3f",
+        "share of the test images that have one of these images that near (both Naeem et al. 2020)",
+    ),
+    (
+        "sliced_wasserstein",
+        "sliced Wasserstein *",
+        "↓",
+        "10.4f",
+        "from the test images, on pixels in [0, 1] along 512 random directions: no classifier (Rabin et al. 2011)",
+    ),
+    (
+        "classifier_score",
+        "classifier score",
+        "↑",
+        "10.3f",
+        "the inception score with this classifier, 1 to 10: sure of each image, and all digits (Salimans et al. 2016)",
+    ),
+    (
+        "confident",
+        "confident",
+        "↑",
+        "10.3f",
+        f"share of the images whose digit the classifier is more than {CONFIDENT:.0%} sure of",
+    ),
+    (
+        "digit_divergence",
+        "digit divergence",
+        "↓",
+        "10.4f",
+        "Kullback-Leibler divergence, in nats, of the shares of the ten digits from those of the training images",
+    ),
+    ("duplicates", "duplicates", "↓", "10,d", "how many of the images equal an earlier one in every pixel"),
+    (
+        "nearest_distance",
+        "nearest distance *",
+        "≈",
+        "10.3f",
+        "median distance to the nearest training image, pixels in [0, 1]; real: from test images. Less means memorised",
+    ),
+    (
+        "copies",
+        "copies *",
+        "↓",
+        "10,d",
+        "how many are less than half as far from a training image as any test image of that digit is: memorised",
+    ),
 ]
 
 
@@ -81,26 +135,49 @@ def read_options(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("source", nargs="?", type=Path, default="generated_images",
-                        metavar="FOLDER | FILE.npz | FILE.keras",
-                        help="28x28 grey images, white on black; an array of them (uint8, named images, x_train or "
-                        "arr_0); or a generator that turns noise into [n, 28, 28, 1] in [-1, 1] (default: %(default)s)")
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=Path,
+        default="generated_images",
+        metavar="FOLDER | FILE.npz | FILE.keras",
+        help="28x28 grey images, white on black; an array of them (uint8, named images, x_train or "
+        "arr_0); or a generator that turns noise into [n, 28, 28, 1] in [-1, 1] (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--labels", type=Path, metavar="FILE.csv",
-                        help="write file name, digit and confidence of each image")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE.csv", help="write file name, digit and confidence of each image"
+    )
     parser.add_argument("--digit", type=int, choices=range(10), metavar="D", help="the digit that --copy-to copies")
     parser.add_argument("--copy-to", type=Path, metavar="DIR", help="copy the images of --digit to this new folder")
-    parser.add_argument("--page", type=Path, metavar="FILE.png",
-                        help="draw the most and least confident images of each digit, nearest training images, the "
-                        "shares of the digits and the figures")
-    parser.add_argument("--images", type=whole_number(1, 1_000_000), default=25_000, metavar="N",
-                        help="drawn by a generator (%(default)s)")
-    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",
-                        help="of a generator's noise (%(default)s)")
-    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto",
-                        help="what to compute on; auto: a GPU where TensorFlow sees one")
-    parser.add_argument("--train-classifier", action="store_true",
-                        help="train the classifier that the figures rest on anew, in place of evaluating")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE.png",
+        help="draw the most and least confident images of each digit, nearest training images, the "
+        "shares of the digits and the figures",
+    )
+    parser.add_argument(
+        "--images",
+        type=whole_number(1, 1_000_000),
+        default=25_000,
+        metavar="N",
+        help="drawn by a generator (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of a generator's noise (%(default)s)"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default="auto",
+        help="what to compute on; auto: a GPU where TensorFlow sees one",
+    )
+    parser.add_argument(
+        "--train-classifier",
+        action="store_true",
+        help="train the classifier that the figures rest on anew, in place of evaluating",
+    )
     options = parser.parse_args(arguments)
     complaint = complaint_about(options)
     if complaint:
@@ -121,8 +198,11 @@ def complaint_about(options):
         return f"{source}: damaged, or no {source.suffix} file at all; make it again"
     if (options.digit is None) != (options.copy_to is None):
         return "--digit and --copy-to belong together: give both, or neither"
-    for option, path, suffix in (("--labels", options.labels, ".csv"), ("--page", options.page, ".png"),
-                                 ("--copy-to", options.copy_to, None)):
+    for option, path, suffix in (
+        ("--labels", options.labels, ".csv"),
+        ("--page", options.page, ".png"),
+        ("--copy-to", options.copy_to, None),
+    ):
         if path is None:
             continue
         if suffix and (path.suffix.lower() != suffix or path.is_dir()):
@@ -227,8 +307,15 @@ def measure(images, digits, see, unseen=None):
         "copies": int((distances < np.take(COPY_DISTANCES, digits.train_labels[neighbours])).sum()),
         "shares": shares.tolist(),
     }
-    behind = SimpleNamespace(images=images, labels=labels, confidences=confidences, real_shares=real_shares,
-                             chosen=chosen, distances=distances, neighbours=neighbours)
+    behind = SimpleNamespace(
+        images=images,
+        labels=labels,
+        confidences=confidences,
+        real_shares=real_shares,
+        chosen=chosen,
+        distances=distances,
+        neighbours=neighbours,
+    )
     return values, behind
 
 
@@ -262,8 +349,10 @@ def train_classifier(seed, epochs=12):
         "real": real_figures(digits, see),
     }
     write_text(RECORD, json.dumps(record, indent=1) + "\n")
-    print(f"{classifier.CLASSIFIER}: {accuracy:.2%} of the test images right. Written by Keras {keras.__version__}; "
-          "older versions may not read it")
+    print(
+        f"{classifier.CLASSIFIER}: {accuracy:.2%} of the test images right. Written by Keras {keras.__version__}; "
+        "older versions may not read it"
+    )
 
 
 def checksum(path):
@@ -274,8 +363,10 @@ def warnings_about(images):
     """What makes the figures of these images say less than they seem to, a line each."""
     lines = []
     if len(images) < FEW:
-        lines.append(f"only {len(images):,} images: the figures are biased, the Fréchet distance upwards, "
-                     f"coverage downwards; give {COMPARED:,} or more")
+        lines.append(
+            f"only {len(images):,} images: the figures are biased, the Fréchet distance upwards, "
+            f"coverage downwards; give {COMPARED:,} or more"
+        )
     if images.mean() > 127:
         lines.append("the images look like dark ink on white paper, MNIST is white ink on black: invert them first")
     return lines
@@ -290,8 +381,10 @@ def table(title, values, real):
     for key, name, better, form, _ in FIGURES:
         lines.append(f"{better} {name:<22}{values[key]:{form}}{real[key]:{form}}")
     lines += ["", f"{'digit':<9}" + "".join(f"{digit:6}" for digit in range(10))]
-    lines += [f"{who:<9}" + "".join(f"{100 * share:6.1f}" for share in of["shares"])
-              for who, of in (("these, %", values), ("real, %", real))]
+    lines += [
+        f"{who:<9}" + "".join(f"{100 * share:6.1f}" for share in of["shares"])
+        for who, of in (("these, %", values), ("real, %", real))
+    ]
     return "\n".join(lines)
 
 
@@ -355,8 +448,9 @@ def write_page(path, text, behind, digits, rows=6):
     ten = drawn(np.arange(len(behind.chosen)), 10, seed=1)
     pairs = mosaic([behind.images[behind.chosen[ten]], digits.train_images[behind.neighbours[ten]]])
     page = Figure(figsize=(15.6, 5.6), layout="constrained")
-    places = page.subplot_mosaic([["most", "least", "text"], ["pairs", "shares", "text"]], height_ratios=[6, 2.6],
-                                 width_ratios=[1, 1, 1.15])
+    places = page.subplot_mosaic(
+        [["most", "least", "text"], ["pairs", "shares", "text"]], height_ratios=[6, 2.6], width_ratios=[1, 1, 1.15]
+    )
     for name, picture, title in (
         ("most", extremes(-1), "the most confident of each digit"),
         ("least", extremes(1), "the least confident of each digit"),
@@ -388,8 +482,10 @@ def evaluate(options):
 
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     if checksum(classifier.CLASSIFIER) != record["sha256"]:
-        raise mnist.DataError(f"{classifier.CLASSIFIER}: is not the classifier of {RECORD.name}, so no figure would "
-                              "compare; get both again, or make both with --train-classifier")
+        raise mnist.DataError(
+            f"{classifier.CLASSIFIER}: is not the classifier of {RECORD.name}, so no figure would "
+            "compare; get both again, or make both with --train-classifier"
+        )
     if options.source.suffix == ".keras":
         import_tensorflow(options.device)
     names, images = read_source(options)
@@ -401,8 +497,20 @@ def evaluate(options):
     title = f"{options.source}\n{len(images):,} images; * compares {compared:,} of them with MNIST"
     text = table(title, values, record["real"])
     if options.json:
-        print(json.dumps({"source": str(options.source), "images": len(images), "compared": compared, "figures": values,
-                          "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "source": str(options.source),
+                    "images": len(images),
+                    "compared": compared,
+                    "figures": values,
+                    "real": record["real"],
+                    "warnings": warnings,
+                    "classifier": record["sha256"],
+                },
+                indent=1,
+            )
+        )
     else:
         print(text)
     for warning in warnings:

@@ -39,8 +39,13 @@ def small(digits):
 
     Test images are drawn: their first half and their second come from writers who differ a lot.
     """
-    return replace(digits, train_images=digits.train_images[::3], train_labels=digits.train_labels[::3],
-                   test_images=figures.drawn(digits.test_images, N), test_labels=figures.drawn(digits.test_labels, N))
+    return replace(
+        digits,
+        train_images=digits.train_images[::3],
+        train_labels=digits.train_labels[::3],
+        test_images=figures.drawn(digits.test_images, N),
+        test_labels=figures.drawn(digits.test_labels, N),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +221,13 @@ def test_classifier_loads_in_a_fresh_process_elsewhere(tmp_path):
 
 
 def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, monkeypatch):
-    few = replace(digits, train_images=digits.train_images[:2000], train_labels=digits.train_labels[:2000],
-                  test_images=digits.test_images[:1000], test_labels=digits.test_labels[:1000])
+    few = replace(
+        digits,
+        train_images=digits.train_images[:2000],
+        train_labels=digits.train_labels[:2000],
+        test_images=digits.test_images[:1000],
+        test_labels=digits.test_labels[:1000],
+    )
     monkeypatch.setattr(mnist, "load", lambda: few)
     monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "classifier.keras")
     monkeypatch.setattr(evaluate_digits, "RECORD", tmp_path / "classifier.json")
@@ -250,8 +260,21 @@ def run(*arguments, **options):
 
 def test_everything_at_once(folder, unseen, tmp_path):
     before = sorted(folder.iterdir())
-    done = run(folder, "--json", "--labels", "labels.csv", "--digit", "7", "--copy-to", "sevens", "--page", "page.png",
-               "--device", "cpu", cwd=tmp_path)
+    done = run(
+        folder,
+        "--json",
+        "--labels",
+        "labels.csv",
+        "--digit",
+        "7",
+        "--copy-to",
+        "sevens",
+        "--page",
+        "page.png",
+        "--device",
+        "cpu",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["images"] == report["compared"] == 60 and report["figures"].keys() == report["real"].keys()
@@ -274,8 +297,22 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     layers = keras.layers
     generator = keras.Sequential([keras.Input((16,)), layers.Dense(784, "tanh"), layers.Reshape((28, 28, 1))])
     generator.save(tmp_path / "generator.keras")
-    assert evaluate_digits.main([str(tmp_path / "generator.keras"), "--images", "30", "--seed", "5",
-                                 "--digit", "8", "--copy-to", str(tmp_path / "eights")]) == 0
+    assert (
+        evaluate_digits.main(
+            [
+                str(tmp_path / "generator.keras"),
+                "--images",
+                "30",
+                "--seed",
+                "5",
+                "--digit",
+                "8",
+                "--copy-to",
+                str(tmp_path / "eights"),
+            ]
+        )
+        == 0
+    )
     assert "30 images" in capsys.readouterr().out
     from wgan_handwritten_digits import draw_digits
 
@@ -337,15 +374,25 @@ def bad_inputs(tmp_path):
     (tmp_path / "empty").mkdir()
     good, colour = tmp_path / "good.npz", tmp_path / "colour"
     return [
-        ([tmp_path / "absent"], "no such"), ([tmp_path / "empty"], "0 images"), ([colour], "colour"),
-        ([tmp_path / "size"], "32x32"), ([tmp_path / "text.txt"], "text.txt"), ([tmp_path / "torn.npz"], "damaged"),
-        ([tmp_path / "float.npz"], "float64"), ([tmp_path / "large.npz"], "32, 32"),
-        ([tmp_path / "none.npz"], "[0, 28"), ([tmp_path / "two.npz"], "'a', 'b'"),
+        ([tmp_path / "absent"], "no such"),
+        ([tmp_path / "empty"], "0 images"),
+        ([colour], "colour"),
+        ([tmp_path / "size"], "32x32"),
+        ([tmp_path / "text.txt"], "text.txt"),
+        ([tmp_path / "torn.npz"], "damaged"),
+        ([tmp_path / "float.npz"], "float64"),
+        ([tmp_path / "large.npz"], "32, 32"),
+        ([tmp_path / "none.npz"], "[0, 28"),
+        ([tmp_path / "two.npz"], "'a', 'b'"),
         ([tmp_path / "objects.npz"], "cannot be read"),
-        ([good, "--digit", "7"], "--copy-to"), ([good, "--digit", "12", "--copy-to", "x"], "12"),
-        ([good, "--digit", "7", "--copy-to", colour], "empty folder"), ([good, "--labels", "x.txt"], ".csv"),
-        ([good, "--page", tmp_path / "no" / "page.png"], "no folder"), ([good, "--images", "0"], "0"),
-        ([colour, "--page", colour / "page.png"], "among the images"), ([good, "--sead", "1"], "--sead"),
+        ([good, "--digit", "7"], "--copy-to"),
+        ([good, "--digit", "12", "--copy-to", "x"], "12"),
+        ([good, "--digit", "7", "--copy-to", colour], "empty folder"),
+        ([good, "--labels", "x.txt"], ".csv"),
+        ([good, "--page", tmp_path / "no" / "page.png"], "no folder"),
+        ([good, "--images", "0"], "0"),
+        ([colour, "--page", colour / "page.png"], "among the images"),
+        ([good, "--sead", "1"], "--sead"),
     ]
 
 
