@@ -41,6 +41,8 @@ from support.options import Options, complete, read_options
 from support.progress import Progress, clock
 
 VERSION = "0.1.0"
+STRIDED = {"strides": 2, "padding": "same", "data_format": "channels_last"}  # whatever ~/.keras/keras.json says
+LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
 SECONDS_BETWEEN_CHECKPOINTS = 60
 BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
@@ -61,48 +63,47 @@ class Recipe:
     learning_rate: float
     latent_dim: int
     optimizer: str
+    generator_rate: float  # the generator's learning rate, in units of the critic's
     clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
+    centred: bool  # the weights of each unit of the critic have mean zero, see clip_weights
     decay: bool  # the learning rate falls linearly, nearly to zero
 
 
 RECIPES = {
-    # found by the search that benchmarks/results/ tells of
-    "wgan": Recipe(8, 64, 2, 1.0, 2e-4, 64, "adam", clip_scaled=True, decay=True),
+    # found by the search that benchmarks/results/search.md tells of
+    "wgan": Recipe(15, 32, 2, 1.0, 1e-3, 64, "adam", 2.0, clip_scaled=True, centred=True, decay=True),
     # the settings of the paper's algorithm 1, for comparison
-    "wgan-paper": Recipe(8, 64, 5, 0.01, 5e-5, 100, "rmsprop", clip_scaled=False, decay=False),
+    "wgan-paper": Recipe(15, 64, 5, 0.01, 5e-5, 100, "rmsprop", 1.0, clip_scaled=False, centred=False, decay=False),
 }
 
 
 # --------------------------------------------------------------------------------------------------------- networks
 
 
-def initializers(seed):
-    """An endless row of weight initialisers (He et al. 2015), different from each other and fixed by `seed`."""
-    return (keras.initializers.HeUniform(seed=(seed * 64 + number) % 2**31) for number in itertools.count())
+def initializers(kind, seed, first):
+    """An endless row of initialisers of that kind, each with a number of its own, fixed by `seed` and `first`."""
+    return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
 
 
 def build_critic(seed=0):
     """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number.
 
     The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: it
-    would make an image's score depend on the other images of the batch.
+    would make an image's score depend on the other images of the batch. The kernels of the first layer are nearly half
+    the image wide, for a whole stroke is to be seen at once.
     """
-    kernel = initializers(seed)
+    kernel = initializers(keras.initializers.HeUniform, seed, first=0)
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
-            layers.Conv2D(
-                64, 6, strides=2, padding="same", kernel_initializer=next(kernel), data_format="channels_last"
-            ),
-            layers.LeakyReLU(0.2),
-            layers.Conv2D(
-                64, 6, strides=2, padding="same", kernel_initializer=next(kernel), data_format="channels_last"
-            ),
-            layers.LeakyReLU(0.2),
+            layers.Conv2D(64, 12, **STRIDED, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(LEAK),
+            layers.Conv2D(64, 4, **STRIDED, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(LEAK),
             layers.Flatten(data_format="channels_last"),
             layers.Dense(256, kernel_initializer=next(kernel)),
-            layers.LeakyReLU(0.2),
+            layers.LeakyReLU(LEAK),
             layers.Dense(1, kernel_initializer=next(kernel), name="score"),
         ],
         name="critic",
@@ -115,7 +116,8 @@ def build_generator(latent_dim=64, seed=0):
     The kernels of the transposed convolutions are divisible by their stride of 2, so that each pixel is made from the
     same number of values of the layer before; otherwise a checkerboard shows (Odena et al. 2016).
     """
-    kernel = initializers(seed + 1)
+    # Small first weights: the tanh must not be saturated from the start, where its gradient vanishes.
+    kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
     layers = keras.layers
     return keras.Sequential(
         [
@@ -124,28 +126,11 @@ def build_generator(latent_dim=64, seed=0):
             layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
             layers.Reshape((7, 7, 128)),
             layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(0.2),
-            layers.Conv2DTranspose(
-                64,
-                6,
-                strides=2,
-                padding="same",
-                use_bias=False,
-                kernel_initializer=next(kernel),
-                data_format="channels_last",
-            ),
+            layers.LeakyReLU(LEAK),
+            layers.Conv2DTranspose(64, 4, **STRIDED, use_bias=False, kernel_initializer=next(kernel)),
             layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(0.2),
-            layers.Conv2DTranspose(
-                1,
-                6,
-                strides=2,
-                padding="same",
-                activation="tanh",
-                kernel_initializer=next(kernel),
-                data_format="channels_last",
-                name="image",
-            ),
+            layers.LeakyReLU(LEAK),
+            layers.Conv2DTranspose(1, 4, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
         ],
         name="generator",
     )
@@ -162,20 +147,29 @@ def wasserstein_estimate(real_scores, fake_scores):
 def clip_bounds(critic, clip, scaled):
     """The half width of the box of each trainable variable of the critic, a list of floats.
 
-    Not scaled: `clip` for all, as in the paper.
+    Not scaled: `clip` for all, as in the paper. Scaled: `clip` times the bound that He et al. (2015) draw a layer's
+    first weights from, so that a layer of many inputs is not let to amplify more than one of few.
     """
     if not scaled:
         return [clip for _ in critic.trainable_variables]
-    return [
-        clip * math.sqrt(6 / math.prod(v.shape[:-1])) if len(v.shape) > 1 else 0.1 * clip
-        for v in critic.trainable_variables
-    ]
+    kernels = [variable for variable in critic.trainable_variables if len(variable.shape) > 1]
+    fan_in = {variable.path: math.prod(variable.shape[:-1]) for variable in kernels}
+    return [clip * math.sqrt(6 / fan_in.get(variable.path, 600)) for variable in critic.trainable_variables]
 
 
-def clip_weights(critic, bounds):
-    """Brings every trainable variable of the critic back into its box (line 7 of the paper's algorithm 1)."""
+def clip_weights(critic, bounds, centred):
+    """Brings every trainable variable of the critic back into its box (line 7 of the paper's algorithm 1).
+
+    Centred: before that, the weights of each filter and hidden unit are shifted to a mean of zero. In a box, a unit
+    answers loudest when all of its weights have one sign: by its number of inputs times c, to a pattern only by the
+    root of that number. So the scores of a critic whose weights are only clipped mostly tell how much ink there is,
+    which varies so much from one batch to the next that the noise drowns what shape has to say.
+    """
     for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
-        variable.assign(tf.clip_by_value(variable.value, -bound, bound))
+        value = variable.value
+        if centred and len(value.shape) > 1 and value.shape[-1] > 1:
+            value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
+        variable.assign(tf.clip_by_value(value, -bound, bound))
 
 
 # --------------------------------------------------------------------------------------------------------- training
@@ -191,14 +185,16 @@ def build_training(options):
     generator = build_generator(options.latent_dim, options.seed)
     average = build_generator(options.latent_dim, options.seed)
     make = {
-        "adam": lambda: keras.optimizers.Adam(options.learning_rate, beta_1=0.5, beta_2=0.9),
-        "rmsprop": lambda: keras.optimizers.RMSprop(options.learning_rate),
+        # No momentum: it would carry each network on to where the other one was some updates ago.
+        "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.9),
+        "rmsprop": keras.optimizers.RMSprop,
     }[recipe.optimizer]
-    critic_optimizer, generator_optimizer = make(), make()
+    critic_optimizer = make(options.learning_rate)
+    generator_optimizer = make(options.learning_rate * recipe.generator_rate)
     critic_optimizer.build(critic.trainable_variables)
     generator_optimizer.build(generator.trainable_variables)
     bounds = clip_bounds(critic, options.clip, recipe.clip_scaled)
-    clip_weights(critic, bounds)
+    clip_weights(critic, bounds, recipe.centred)
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
     sums = tf.Variable(tf.zeros(3), name="sums")
@@ -241,9 +237,9 @@ def compile_iteration(training, images, options, iterations):
             tf.random.stateless_normal([seen, options.latent_dim], critic_noise, alg="philox"), training=True
         )
         if recipe.decay:
-            progress = tf.cast(training.iteration, tf.float32) / iterations
-            for optimizer in (training.critic_optimizer, training.generator_optimizer):
-                optimizer.learning_rate.assign(options.learning_rate * (1.0 - 0.98 * progress))
+            rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / iterations)
+            training.critic_optimizer.learning_rate.assign(rate)
+            training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
 
         for real_batch, fake_batch in zip(
             tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True
@@ -254,7 +250,7 @@ def compile_iteration(training, images, options, iterations):
                 critic_loss = -estimate
             gradients = tape.gradient(critic_loss, critic.trainable_variables)
             training.critic_optimizer.apply(gradients, critic.trainable_variables)
-            clip_weights(critic, training.bounds)
+            clip_weights(critic, training.bounds, recipe.centred)
 
         with tf.GradientTape() as tape:
             noise = tf.random.stateless_normal([batch, options.latent_dim], generator_noise, alg="philox")

@@ -46,8 +46,8 @@ def import_tensorflow(device="auto"):
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
             tensorflow.config.experimental.set_memory_growth(gpu, True)
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
-    # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line on
-    # standard error; the speed without it is the same.
+    # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line
+    # on standard error; the speed without it is the same.
     tensorflow.config.optimizer.set_experimental_options({"remapping": False})
     if device == "gpu" and not gpus:
         raise DeviceError(

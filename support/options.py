@@ -65,7 +65,9 @@ class Options:
     clip: float = _option(
         None, "half width of the box that the critic's weights are clipped into", positive_number(1e6), "train"
     )
-    learning_rate: float = _option(None, "the optimizers' learning rate at the start", positive_number(1e6), "train")
+    learning_rate: float = _option(
+        None, "the critic's learning rate at the start; the generator's is in proportion", positive_number(1e6), "train"
+    )
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
     images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
     images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
