@@ -62,7 +62,6 @@ class Recipe:
     clip: float
     learning_rate: float
     latent_dim: int
-    optimizer: str
     generator_rate: float  # the generator's learning rate, in units of the critic's
     clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
     centred: bool  # the weights of each unit of the critic have mean zero, see clip_weights
@@ -71,9 +70,9 @@ class Recipe:
 
 RECIPES = {
     # found by the search that benchmarks/results/search.md tells of
-    "wgan": Recipe(12, 32, 2, 2.0, 1e-3, 64, "adam", 2.0, clip_scaled=True, centred=True, decay=True),
+    "wgan": Recipe(11, 32, 2, 2.0, 1e-3, 64, 2.0, clip_scaled=True, centred=True, decay=True),
     # the settings of the paper's algorithm 1, for comparison
-    "wgan-paper": Recipe(12, 64, 5, 0.01, 5e-5, 100, "rmsprop", 1.0, clip_scaled=False, centred=False, decay=False),
+    "wgan-paper": Recipe(11, 64, 5, 0.01, 5e-5, 100, 1.0, clip_scaled=False, centred=False, decay=False),
 }
 
 
@@ -148,13 +147,12 @@ def clip_bounds(critic, clip, scaled):
     """The half width of the box of each trainable variable of the critic, a list of floats.
 
     Not scaled: `clip` for all, as in the paper. Scaled: `clip` times the bound that He et al. (2015) draw a layer's
-    first weights from, so that a layer of many inputs is not let to amplify more than one of few.
+    first weights from, so that a layer of many inputs may not amplify more than one of few; 0.1 times for biases.
     """
     if not scaled:
         return [clip for _ in critic.trainable_variables]
-    kernels = [variable for variable in critic.trainable_variables if len(variable.shape) > 1]
-    fan_in = {variable.path: math.prod(variable.shape[:-1]) for variable in kernels}
-    return [clip * math.sqrt(6 / fan_in.get(variable.path, 600)) for variable in critic.trainable_variables]
+    shapes = [variable.shape for variable in critic.trainable_variables]
+    return [clip * (math.sqrt(6 / math.prod(shape[:-1])) if len(shape) > 1 else 0.1) for shape in shapes]
 
 
 def clip_weights(critic, bounds, centred):
@@ -184,13 +182,9 @@ def build_training(options):
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, options.seed)
     average = build_generator(options.latent_dim, options.seed)
-    make = {
-        # No momentum: it would carry each network on to where the other one was some updates ago.
-        "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.9),
-        "rmsprop": keras.optimizers.RMSprop,
-    }[recipe.optimizer]
-    critic_optimizer = make(options.learning_rate)
-    generator_optimizer = make(options.learning_rate * recipe.generator_rate)
+    # No momentum: it would carry each network on to where the other one was some updates ago.
+    critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
+    generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
     critic_optimizer.build(critic.trainable_variables)
     generator_optimizer.build(generator.trainable_variables)
     bounds = clip_bounds(critic, options.clip, recipe.clip_scaled)
@@ -295,8 +289,9 @@ def train(digits, options=None, interrupts=None):
     total, done = options.epochs * epoch_length, int(training.iteration)
     iterate = compile_iteration(training, images, options, total)
     progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
+    asked = None  # the number of the signal that asks to end
 
-    while done < total:
+    while done < total and not asked:
         iterate()
         done += 1
         in_epoch = (done - 1) % epoch_length + 1
@@ -317,13 +312,12 @@ def train(digits, options=None, interrupts=None):
                 progress.line(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
             checkpoints.save(folder / "training/checkpoints", done, training.variables, record)
             saved = time.monotonic()
-        if asked:
-            break
     save_model(training.average, folder / "generator.keras")
     save_model(training.critic, folder / "critic.keras")
-    if done < total:
+    if done >= total:
+        save_run(history, options, about)
+    if asked:
         raise Interrupted(asked)
-    save_run(history, options, about)
     return training.average, training.critic
 
 
