@@ -257,7 +257,8 @@ def draw(path, count, seed):
     import numpy as np
 
     from support.mnist import DataError
-    from wgan_handwritten_digits import ModelError, draw_digits, load_generator
+    from support.models import ModelError, load_generator
+    from wgan_handwritten_digits import draw_digits
 
     try:
         images = np.concatenate(list(draw_digits(load_generator(path), count, seed)))

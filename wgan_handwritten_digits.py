@@ -19,29 +19,30 @@ of its weights are clipped into a box. This file is in the order in which that h
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import math
 import os
-import platform
+import re
 import shlex
+import subprocess
 import sys
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
 from support import checkpoints, devices, files, mnist
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
+from support.models import ModelError, load_generator, save_model
 from support.options import Options, complete, read_options
-from support.progress import Progress, clock
+from support.progress import Progress, clock, say
 
 VERSION = "0.1.0"
-STRIDED = {"strides": 2, "padding": "same", "data_format": "channels_last"}  # whatever ~/.keras/keras.json says
+STRIDED = {"strides": 2, "padding": "same"}
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
 SECONDS_BETWEEN_CHECKPOINTS = 60
@@ -100,7 +101,7 @@ def build_critic(seed=0):
             layers.LeakyReLU(LEAK),
             layers.Conv2D(64, 4, **STRIDED, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Flatten(data_format="channels_last"),
+            layers.Flatten(),
             layers.Dense(256, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
             layers.Dense(1, kernel_initializer=next(kernel), name="score"),
@@ -276,14 +277,15 @@ def train(digits, options=None, interrupts=None):
     is nothing to resume from, Interrupted when it was asked to end.
     """
     options = complete(options or Options(), RECIPES)
+    devices.import_tensorflow(options.device)
     training = build_training(options)
-    folder, images = Path(options.models_dir), digits.train_images
-    about = describe_run(options, digits)
-    record = {"history": [], "seconds": 0.0}
+    folder, images, about = Path(options.models_dir), digits.train_images, describe_run(options, digits)
+    checkpoint_folder, own_checkpoints, record = folder / "training/checkpoints", [], {"history": [], "seconds": 0.0}
     if options.resume:
-        record = checkpoints.resume(folder / "training/checkpoints", training.variables, about, warn)
-    else:
-        checkpoints.start_anew(folder / "training/checkpoints", warn)
+        path, record = checkpoints.resume(checkpoint_folder, training.variables, about, warn)
+        own_checkpoints.append(path)
+    elif given_up := checkpoints.given_up(checkpoint_folder):
+        warn(given_up)
     record["about"] = about
     history, epoch_length = record["history"], math.ceil(len(images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration)
@@ -296,59 +298,58 @@ def train(digits, options=None, interrupts=None):
         done += 1
         in_epoch = (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked
+        if asked and not own_checkpoints and checkpoints.newest(checkpoint_folder):
+            break  # hardly begun: what an earlier training left there is worth more
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
-            estimate = mean_losses(training, in_epoch, done)["wasserstein_estimate"]
+            estimate = float(training.sums[0]) / in_epoch
             speed = progress.speed(done) * options.n_critic * options.batch_size
             words = f"Wasserstein estimate {estimate:.4g}, {speed:.0f} images/s"
             progress.show(done, f"epoch {len(history) + 1}/{options.epochs}, {words}")
         if in_epoch == epoch_length or asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            means = mean_losses(training, in_epoch, done)
+            means = mean_losses(training, in_epoch, done, own_checkpoints)
             record["seconds"] = round(seconds_before + progress.seconds(), 2)
             if in_epoch == epoch_length:
                 history.append({"epoch": done // epoch_length, "step": done, **means, "seconds": record["seconds"]})
                 training.sums.assign(tf.zeros(3))
                 save_epoch(training.average, history, options)
                 words = f"Wasserstein estimate {means['wasserstein_estimate']:.4g}, {clock(record['seconds'])}"
-                progress.line(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
-            checkpoints.save(folder / "training/checkpoints", done, training.variables, record)
+                say(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
+            checkpoints.save(checkpoint_folder, done, training.variables, record, own_checkpoints)
             saved = time.monotonic()
-    save_model(training.average, folder / "generator.keras")
-    save_model(training.critic, folder / "critic.keras")
+    if own_checkpoints:
+        save_model(training.average, folder / "generator.keras")
+        save_model(training.critic, folder / "critic.keras")
     if done >= total:
         save_run(history, options, about)
     if asked:
-        raise Interrupted(asked)
+        raise Interrupted(asked, saved=bool(own_checkpoints))
     return training.average, training.critic
 
 
 def describe_run(options, digits):
     """What the run is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
-    packages = ("tensorflow", "keras", "numpy")
     return {
         "options": asdict(options),
         "recipe": asdict(RECIPES[options.recipe]),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
-        "versions": {"program": VERSION, "python": platform.python_version()}
-        | {name: version(name) for name in packages},
+        "versions": {"program": VERSION, **devices.package_versions()},
         "device": {"name": devices.device_name(), "xla": devices.use_xla(), "onednn": devices.uses_onednn()},
     }
 
 
-def mean_losses(training, iterations, done):
-    """The means over the `iterations` of this epoch so far, by their names in history.csv. Raises TrainingError."""
+def mean_losses(training, iterations, done, saved):
+    """The means over the `iterations` of this epoch so far, by their names in history.csv.
+
+    Raises TrainingError, which names the last of the checkpoints `saved`, where losses or weights are not finite.
+    """
     means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
-    if not all(map(math.isfinite, means.values())):
+    weights = (variable.numpy() for variable in [*training.critic.variables, *training.average.variables])
+    if not all(map(math.isfinite, [*means.values(), *(weight.sum() for weight in weights)])):
+        last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
         raise TrainingError(
-            f"the losses are no longer finite at iteration {done}; a smaller --learning-rate or --clip may help. "
-            "What was saved before is kept"
+            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate or --clip"
         )
     return means
-
-
-def save_model(model, path):
-    """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this file."""
-    with files.write_whole(path) as temporary:
-        model.save(temporary)
 
 
 def save_epoch(generator, history, options):
@@ -370,10 +371,11 @@ def save_run(history, options, about):
     folder = Path(options.models_dir, "training")
     record = {"about": about, "seconds": history[-1]["seconds"], "final": history[-1]}
     files.write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
-    samples = {folder / f"samples/epoch_{row['epoch']:04d}.png": row for row in history}
-    pictures.save_animation(folder / "progress.gif", list(samples))
-    for stale in set((folder / "samples").glob("epoch_[0-9]*.png")) - set(samples):  # of a longer training before
-        stale.unlink()
+    samples = [folder / f"samples/epoch_{row['epoch']:04d}.png" for row in history]
+    pictures.save_animation(folder / "progress.gif", samples)
+    for path in set((folder / "samples").glob("epoch_*.png")) - set(samples):  # of a longer training before
+        if re.fullmatch(r"epoch_\d{4,}\.png", path.name):
+            path.unlink()
     pictures.save_curves(
         folder / "curves.png",
         history,
@@ -391,6 +393,18 @@ def save_run(history, options, about):
 # ---------------------------------------------------------------------------------------------------- drawing digits
 
 
+@functools.lru_cache(maxsize=4)
+def compile_drawing(generator):
+    """The function (number of a block, seed) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once."""
+
+    def draw_block(block, seed):
+        noise = tf.random.stateless_normal([BLOCK, generator.input_shape[-1]], tf.stack([seed, block]), alg="philox")
+        images = generator(noise, training=False)[..., 0]
+        return tf.cast(tf.round(tf.clip_by_value(images * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+
+    return tf.function(draw_block, jit_compile=devices.use_xla(), autograph=False)
+
+
 def draw_digits(generator, count, seed=0):
     """Yields `count` digits in parts: uint8 [n, 28, 28], ink white on black as in MNIST, 0 to 255.
 
@@ -398,16 +412,9 @@ def draw_digits(generator, count, seed=0):
     generator, the seed and i alone: it is always made from the same numbers, in the same place of a block of the same
     size.
     """
-    latent_dim = generator.input_shape[-1]
-
-    @tf.function(jit_compile=devices.use_xla(), autograph=False)
-    def draw_block(block):
-        noise = tf.random.stateless_normal([BLOCK, latent_dim], tf.stack([seed, block]), alg="philox")
-        images = generator(noise, training=False)[..., 0]
-        return tf.cast(tf.round(tf.clip_by_value(images * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
-
+    draw_block = compile_drawing(generator)
     for first in range(0, count, BLOCK):
-        yield draw_block(tf.constant(first // BLOCK)).numpy()[: count - first]
+        yield draw_block(tf.constant(first // BLOCK), tf.constant(seed)).numpy()[: count - first]
 
 
 def encode_ahead(parts):
@@ -424,39 +431,14 @@ def encode_ahead(parts):
             yield encoded
 
 
-def generate(generator, options, about):
+def generate(generator, options, about, interrupts):
     """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
-    progress = Progress(options.images)
+    start = time.monotonic()
     parts = draw_digits(generator, options.images, options.seed)
-    files.write_images(Path(options.images_dir), encode_ahead(parts), options.images, about)
-    progress.line(f"{options.images} digits in {options.images_dir}, {clock(progress.seconds())}")
-
-
-class ModelError(Exception):
-    """A file that should hold a generator does not; the message is the one line that a user sees."""
-
-
-def load_generator(path):
-    """The generator in a .keras file, without running any code that the file may hold. Raises ModelError."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            saved_by = json.loads(file.read("metadata.json"))["keras_version"]
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
-        reason = "is not there" if not os.path.exists(path) else "is not a .keras file, or not all of one"
-        raise ModelError(f"{path}: {reason}; train a generator first, or name one with --model") from None
-    try:
-        generator = keras.models.load_model(path, compile=False, safe_mode=True)
-        shapes = generator.input_shape, generator.output_shape
-    except Exception as error:  # whatever a strange file makes Keras raise
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"{path}: Keras {keras.__version__} cannot load it (saved by {saved_by}): {reason[0][:200]}"
-        ) from None
-    if len(shapes[0]) != 2 or not isinstance(shapes[0][1], int) or shapes[1] != (None, 28, 28, 1):
-        raise ModelError(
-            f"{path}: is no generator of latent vectors to 28x28x1 images; it maps {shapes[0]} to {shapes[1]}"
-        )
-    return generator
+    files.fill_images(options.images_dir, encode_ahead(parts), options.images, about)
+    with interrupts.deferred():  # the new digits take the old ones' place at one stroke
+        files.finish_images(options.images_dir)
+    say(f"{options.images} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
 
 
 # ------------------------------------------------------------------------------------------------------------- main
@@ -464,11 +446,13 @@ def load_generator(path):
 
 def warn(line):
     """Prints a line on standard error."""
-    print(f"wgan_handwritten_digits: {line}", file=sys.stderr)
+    say(f"wgan_handwritten_digits: {line}")
 
 
 def run(options, interrupts):
     """Checks all that can be checked before anything is written, then takes the steps in turn."""
+    if not options.data and not mnist.MNIST.exists():
+        devices.import_tensorflow(options.device)  # before Keras, whose own copy of MNIST is used
     digits = mnist.load(options.data) if "train" in options.steps and not options.summary else None
     devices.import_tensorflow(options.device)
     if options.summary:
@@ -478,9 +462,9 @@ def run(options, interrupts):
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
     with contextlib.ExitStack() as held:
-        for step, folder in (("train", options.models_dir), ("generate", options.images_dir)):
-            if step in options.steps:
-                held.enter_context(files.own_folder(folder))
+        written = {"train": options.models_dir, "generate": options.images_dir}
+        for folder in {os.path.realpath(written[step]): written[step] for step in options.steps}.values():
+            held.enter_context(files.own_folder(folder))
         if "generate" in options.steps:
             files.check_image_folder(options.images_dir, options.images)
         if digits:
@@ -488,29 +472,31 @@ def run(options, interrupts):
                 generator, _ = train(digits, options, interrupts)
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
-            generate(generator, options, about)
+            generate(generator, options, about, interrupts)
 
 
 def main(arguments=None):
     """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
-    about = (
-        f"{VERSION} (TensorFlow {version('tensorflow')}, Keras {version('keras')}, Python {platform.python_version()})"
-    )
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = read_options(arguments, RECIPES, __doc__.split("\n\nA GAN")[0], f"%(prog)s {about}")
+    versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
+    options = read_options(arguments, RECIPES, __doc__.split("\n\nA GAN")[0], f"%(prog)s {VERSION} ({versions})")
     try:
         with Interrupts() as interrupts:
             run(options, interrupts)
         return 0
     except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
         problem, status = str(error), 2
-    except (TrainingError, OSError) as error:
-        problem, status = str(error), 1
+    except (TrainingError, OSError, MemoryError) as error:
+        problem, status = str(error) or "not enough memory", 1
     except Interrupted as error:
         problem, status = f"ended by {error}", error.status
-        if "train" in options.steps and checkpoints.newest(Path(options.models_dir, "training/checkpoints")):
+        if error.saved:
             command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
-            problem += f"; go on with: python {shlex.join(command)}"
+            problem += (
+                f"; go on with: python {subprocess.list2cmdline(command) if os.name == 'nt' else shlex.join(command)}"
+            )
+    except tf.errors.OpError as error:  # memory of the device, mostly
+        problem, status = f"TensorFlow: {error.message.splitlines()[0]}; a smaller --batch-size may help", 1
     warn(problem)
     return status
 

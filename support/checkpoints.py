@@ -2,8 +2,7 @@
 
 import contextlib
 import json
-import zipfile
-import zlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from support.files import write_whole
 
 KEPT = 2
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 # What a resumed run may have different from the one that was interrupted.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
 
@@ -20,16 +18,23 @@ class CheckpointError(Exception):
     """There is nothing to go on from, or something else was trained; the message is the one line that a user sees."""
 
 
-def save(folder, step, variables, record):
-    """Writes `variables` and the dictionary `record`, which JSON can hold, to folder/step_N.npz; keeps the last two.
+def save(folder, step, variables, record, mine):
+    """Writes `variables` and the dictionary `record`, which JSON can hold, to folder/step_N.npz.
 
-    One file for all of it, so that networks, optimizers and step never come from different moments.
+    One file for all of it, so that networks, optimizers and step never come from different moments. mine: the paths of
+    this training's checkpoints, to which the new one is added; the last two of them are kept, all others removed. Those
+    of a training before go first, so that a crash here never leaves a later step of theirs beside an early one of ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"variable_{number}": np.asarray(variable) for number, variable in enumerate(variables)}
-    with write_whole(folder / f"step_{step:09d}.npz") as temporary:
+    path = folder / f"step_{step:09d}.npz"
+    remove = set(_all(folder)) - set(mine)
+    for old in remove:
+        old.unlink()
+    with write_whole(path) as temporary:
         np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
-    for old in _all(folder)[:-KEPT]:
+    mine[:] = [*mine, path][-KEPT:]
+    for old in set(_all(folder)) - set(mine):
         old.unlink()
 
 
@@ -38,31 +43,30 @@ def newest(folder):
     return next(reversed(_all(folder)), None)
 
 
-def start_anew(folder, warn):
-    """Removes the checkpoints in `folder`; calls `warn` with a line where they are of a training that did not end."""
+def given_up(folder):
+    """A line that says so, where a training that starts anew takes the place of one that did not end; else None."""
     path = newest(folder)
     if path:
-        with contextlib.suppress(*UNREADABLE), np.load(path, allow_pickle=False) as file:
+        with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as file:
             record = json.loads(str(file["record"]))
             done, epochs = len(record["history"]), record["about"]["options"]["epochs"]
             if done < epochs:
-                warn(f"starting anew; the training in {folder}, ended after {done} of {epochs} epochs, is given up")
-    for path in _all(folder):
-        path.unlink()
+                return f"starting anew; {folder} holds a training that ended after {done} of {epochs} epochs (--resume)"
+    return None
 
 
 def resume(folder, variables, about, warn):
-    """Sets `variables` to the newest checkpoint of `folder` that is intact, and returns its record.
+    """Sets `variables` to the newest checkpoint of `folder` that is intact; returns its path and its record.
 
-    about: must equal record["about"] but for what may change; `warn` is called with a line for each damaged file.
-    Raises CheckpointError.
+    about: must equal record["about"] but for what may change; `warn` is called with a line for each damaged file, and
+    where versions or device are others, which may change the last digits. Raises CheckpointError.
     """
     for path in reversed(_all(folder)):
         try:
             with np.load(path, allow_pickle=False) as file:
                 record = json.loads(str(file["record"]))
                 arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
-        except UNREADABLE:
+        except Exception:  # what a damaged file leads to, nobody can list
             warn(f"{path} is damaged: going on from the one before")
             continue
         differences = [f"{name} was {then}, is {now}" for name, then, now in _differences(record["about"], about)]
@@ -70,15 +74,20 @@ def resume(folder, variables, about, warn):
             raise CheckpointError(f"--resume: {path} is of another training: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
             raise CheckpointError(f"--resume: {path} is of other networks than this program's")
+        for group in ("versions", "device"):
+            if record["about"][group] != about[group]:
+                then, now = record["about"][group], about[group]
+                warn(f"{group} were {then}, are {now}: the weights may differ in the last digits")
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
-        return record
+        return path, record
     raise CheckpointError(f"--resume: {folder} holds no intact checkpoint; leave --resume out to start anew")
 
 
 def _all(folder):
     """The checkpoints in `folder`, the oldest first."""
-    return sorted(Path(folder).glob("step_*.npz"))
+    paths = [path for path in Path(folder).glob("step_*.npz") if re.fullmatch(r"step_\d{9,}\.npz", path.name)]
+    return sorted(paths, key=lambda path: int(path.stem.removeprefix("step_")))
 
 
 def _differences(then, now):

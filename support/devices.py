@@ -1,9 +1,12 @@
 """CPU or GPU: TensorFlow imported quietly and set up for the device that was asked for."""
 
+import contextlib
 import importlib
 import os
+import platform
 import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError, version
 
 
 class DeviceError(Exception):
@@ -17,7 +20,8 @@ class ImportedOnUse:
         self._name = name
 
     def __getattr__(self, attribute):
-        import_tensorflow()
+        if "tensorflow" not in sys.modules:
+            import_tensorflow()
         return getattr(importlib.import_module(self._name), attribute)
 
 
@@ -28,11 +32,9 @@ tf = ImportedOnUse("tensorflow")
 def import_tensorflow(device="auto"):
     """TensorFlow, imported without a line of its own on standard error; `device` is "auto", "cpu" or "gpu".
 
-    Only the first call has an effect on the set-up, because TensorFlow reads it once. Raises DeviceError for "gpu"
-    where TensorFlow sees none.
+    Only the first import has an effect on the device, because TensorFlow reads it once. Raises DeviceError where
+    TensorFlow cannot be imported, and for "gpu" where it sees none.
     """
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # oneDNN is off by default on CPUs without AVX-512, where it is worth 1.5 times the speed just the same.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -40,15 +42,23 @@ def import_tensorflow(device="auto"):
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     with quiet_standard_error():
-        import tensorflow
-
+        try:
+            import keras
+            import tensorflow
+        except ImportError as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise DeviceError(f"TensorFlow cannot be imported ({first_line}): install requirements.txt") from None
         gpus = tensorflow.config.list_physical_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
-            tensorflow.config.experimental.set_memory_growth(gpu, True)
+            with contextlib.suppress(RuntimeError):  # raised where the GPU is in use already, in a notebook
+                tensorflow.config.experimental.set_memory_growth(gpu, True)
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
     # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line
     # on standard error; the speed without it is the same.
     tensorflow.config.optimizer.set_experimental_options({"remapping": False})
+    # A user's keras.json may say otherwise; TensorFlow has no convolution of channels_first on a CPU.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     if device == "gpu" and not gpus:
         raise DeviceError(
             "--device gpu: TensorFlow sees no GPU. On Linux and WSL2 install it with "
@@ -73,7 +83,7 @@ class quiet_standard_error:
         sys.stderr.flush()
         os.dup2(self.standard_error, 2)
         os.close(self.standard_error)
-        if kind is not None:
+        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, DeviceError):
             self.held.seek(0)
             os.write(2, self.held.read())
         self.held.close()
@@ -83,13 +93,13 @@ def use_xla():
     """True where the training step is to be compiled with XLA: on a GPU, but not on a CPU.
 
     On a CPU, XLA's convolutions are many times slower than oneDNN's. TensorFlow before 2.22 ends the whole process when
-    XLA compiles for a GPU of compute capability 12 (RTX 50xx), so it is left out there.
+    XLA compiles for a GPU of compute capability 10 or more (Blackwell), so it is left out there.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return False
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
-    return capability < (12, 0) or tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 22)
+    return capability < (10, 0) or tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 22)
 
 
 def device_name():
@@ -101,10 +111,19 @@ def device_name():
 
 
 def usable_cores():
-    """The number of cores this process may run on, which in a container is less than the machine has."""
+    """The number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def uses_onednn():
     """True where TensorFlow computes with oneDNN on the CPU, as import_tensorflow asks it to."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
+
+
+def package_versions():
+    """The versions of Python and of the packages that the numbers depend on."""
+    found = {"Python": platform.python_version()}
+    for package in ("tensorflow", "keras", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):  # tensorflow may be there under another name, as tensorflow-cpu
+            found[package] = version(package)
+    return found

@@ -1,8 +1,10 @@
 """Files and folders that appear whole or not at all, and the lock that keeps two runs apart."""
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def write_whole(path):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it must not hide why the block failed
             temporary.unlink()
 
 
@@ -58,11 +60,21 @@ def own_folder(folder):
                 import fcntl
 
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise FolderError(
                 f"{folder}: another run is writing there; wait for its end or choose another folder"
             ) from None
+        except OSError:
+            pass  # a file system without locks
+        _remove_leftovers(folder)
         yield folder
+
+
+def _remove_leftovers(folder):
+    """Removes what write_whole leaves in `folder` when its process is killed."""
+    for path in folder.rglob(".*.partial.*"):
+        if re.fullmatch(r"\.\w+\.\d+\.partial\.\w+", path.name):
+            path.unlink(missing_ok=True)
 
 
 # A folder of images. The new ones are written to .partial inside it; its renaming to .complete is the moment at which
@@ -103,34 +115,30 @@ def check_image_folder(folder, total):
             )
 
 
-def write_images(folder, batches, total, about):
-    """Fills `folder` with `total` PNG files, from `batches` of encoded images (bytes); returns nothing.
+def fill_images(folder, batches, total, about):
+    """Writes `total` PNG files to `folder`, from `batches` of encoded images (bytes), beside what is there.
 
-    What an earlier run wrote stays until the last new image is complete, and is then removed. `about` is a dictionary
-    that is kept in the folder's manifest: how the images came to be.
+    finish_images lets them take the place of what an earlier run wrote. `about` is a dictionary that is kept in the
+    folder's manifest: how the images came to be.
     """
-    folder = Path(folder)
-    partial = folder / ".partial"
+    partial = Path(folder, ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        number = 0
-        for batch in batches:
-            for png in batch:
-                with open(partial / image_name(number, total), "wb") as file:
-                    file.write(png)
-                number += 1
+        for number, png in enumerate(itertools.chain.from_iterable(batches)):
+            with open(partial / image_name(number, total), "wb") as file:
+                file.write(png)
         write_text(partial / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    os.rename(partial, folder / ".complete")
-    finish_images(folder)
+    os.rename(partial, Path(folder, ".complete"))
 
 
 def finish_images(folder):
     """Moves a complete set of new images into place, if there is one, and removes the old ones that it replaces."""
-    complete = Path(folder) / ".complete"
+    folder = Path(folder)
+    complete = folder / ".complete"
     if not complete.is_dir():
         return
     if (complete / MANIFEST).exists():

@@ -5,11 +5,15 @@ import signal
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. `status` is the exit status that says so: 130 after SIGINT, 143 after SIGTERM."""
+    """The process was asked to end. `status` is the exit status that says so: 130 after SIGINT, 143 after SIGTERM.
 
-    def __init__(self, number):
+    saved: whether there is a checkpoint to go on from.
+    """
+
+    def __init__(self, number, saved=False):
         super().__init__(signal.Signals(number).name)
         self.status = 128 + number
+        self.saved = saved
 
 
 class Interrupts:
@@ -34,9 +38,11 @@ class Interrupts:
 
     @contextlib.contextmanager
     def deferred(self):
-        """What runs inside looks at `asked` now and then, and ends in good order when it is set."""
+        """What runs inside looks at `asked` now and then, or is short; when it has ended, Interrupted is raised."""
         self.waits = True
         try:
             yield
         finally:
             self.waits = False
+        if self.asked is not None:
+            raise Interrupted(self.asked)

@@ -63,10 +63,10 @@ class Options:
     )
     n_critic: int = _option(None, "critic updates to one generator update", whole_number(1, 1_000), "train")
     clip: float = _option(
-        None, "half width of the box that the critic's weights are clipped into", positive_number(1e6), "train"
+        None, "half width of the box that the critic's weights are clipped into", positive_number(1e9), "train"
     )
     learning_rate: float = _option(
-        None, "the critic's learning rate at the start; the generator's is in proportion", positive_number(1e6), "train"
+        None, "the critic's learning rate at the start; the generator's is in proportion", positive_number(1e9), "train"
     )
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
     images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")

@@ -1,7 +1,15 @@
 """How far a long job is: a line that is rewritten on a terminal, a line an epoch elsewhere."""
 
+import shutil
 import sys
 import time
+
+
+def say(words):
+    """Prints `words` to standard error as a line that stays, in place of a terminal's bar."""
+    blank = "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{blank}{words}\n")
+    sys.stderr.flush()
 
 
 class Progress:
@@ -20,12 +28,8 @@ class Progress:
         """Rewrites the terminal's line: a bar, `words`, the time left."""
         self.last = time.monotonic()
         bar = ("#" * (24 * done // self.total)).ljust(24, ".")
-        sys.stderr.write(f"\r\033[K[{bar}] {words}, {self.left(done)} left")
-        sys.stderr.flush()
-
-    def line(self, words):
-        """Prints `words` as a line that stays."""
-        sys.stderr.write(("\r\033[K" if self.terminal else "") + words + "\n")
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write("\r" + f"{words}, {self.left(done)} left [{bar}]"[:width].ljust(width))
         sys.stderr.flush()
 
     def seconds(self):

@@ -29,8 +29,8 @@ def small_data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(small_data):
-    """Options of a training of three epochs of four iterations each."""
-    return ("--data", small_data, "--epochs", 3, "--batch-size", 32, "--n-critic", 2, "--seed", 5)
+    """Options of a training of six epochs of four iterations each (TensorFlow warns of retracing from the fifth on)."""
+    return ("--data", small_data, "--epochs", 6, "--batch-size", 32, "--n-critic", 2, "--seed", 5)
 
 
 @pytest.fixture(scope="session")

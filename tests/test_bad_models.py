@@ -9,6 +9,7 @@ from conftest import run_script
 
 import wgan_handwritten_digits as wgan
 from support.devices import import_tensorflow, keras
+from support.models import ModelError, load_generator
 
 import_tensorflow("cpu")
 
@@ -127,8 +128,8 @@ NAMES = [
 def test_a_file_that_is_no_generator_gets_one_line(bad, name, tmp_path):
     assert set(NAMES) == set(bad)
     path = bad[name]()
-    with pytest.raises(wgan.ModelError) as error:
-        wgan.load_generator(path)
+    with pytest.raises(ModelError) as error:
+        load_generator(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ran").exists()

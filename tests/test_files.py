@@ -12,7 +12,8 @@ from support import files
 
 
 def fill(folder, count, content=b"new", about=None):
-    files.write_images(folder, [[content] * count], count, about or {})
+    files.fill_images(folder, [[content] * count], count, about or {})
+    files.finish_images(folder)
 
 
 def names(folder):
@@ -48,7 +49,7 @@ def test_images_that_fail_half_way_leave_the_old_ones(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        files.write_images(tmp_path, batches(), 5, {})
+        files.fill_images(tmp_path, batches(), 5, {})
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"old"] * 5
     assert not (tmp_path / ".partial").exists()
 
@@ -111,3 +112,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     with pytest.raises(files.FolderError, match="another folder") as error, files.own_folder(tmp_path / "file"):
         pass
     assert "\n" not in str(error.value)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "training").mkdir()
+    left = tmp_path / "training" / ".run.123.partial.json"
+    others = [tmp_path / ".mine.partial.json", tmp_path / "run.123.partial.json"]
+    for path in (left, *others):
+        path.write_text("")
+    with files.own_folder(tmp_path):
+        assert not left.exists()
+        assert all(path.exists() for path in others)

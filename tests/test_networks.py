@@ -143,3 +143,12 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     images = next(wgan.draw_digits(generator, 16))
     assert images.shape == (16, 28, 28)
     assert critic(images[..., None] / np.float32(127.5) - 1).shape == (16, 1)
+
+
+def test_weights_that_are_not_finite_are_found_though_the_losses_are(images):
+    training = wgan.build_training(options())
+    wgan.compile_iteration(training, images, options(), 2)()
+    assert wgan.mean_losses(training, 1, 1, [])
+    training.average.trainable_variables[0].assign(training.average.trainable_variables[0].value * np.nan)
+    with pytest.raises(wgan.TrainingError, match="step_000000007"):
+        wgan.mean_losses(training, 1, 1, ["step_000000007.npz"])

@@ -1,0 +1,38 @@
+"""Signals: deferred ones are not lost, others end the work at once."""
+
+import signal
+
+import pytest
+
+from support.interrupts import Interrupted, Interrupts
+
+
+def test_a_signal_ends_the_work_at_once():
+    with pytest.raises(Interrupted) as end, Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+    assert end.value.status == 143
+
+
+def test_a_deferred_signal_waits_and_is_not_lost():
+    work = []
+    with pytest.raises(Interrupted) as end, Interrupts() as interrupts:
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+            work.append(interrupts.asked)
+        work.append("must not go on")
+    assert end.value.status == 130
+    assert work == [signal.SIGINT]
+
+
+def test_a_second_signal_does_not_wait():
+    with pytest.raises(Interrupted), Interrupts() as interrupts, interrupts.deferred():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second signal was lost")
+
+
+def test_the_handlers_of_before_come_back():
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before

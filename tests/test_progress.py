@@ -1,0 +1,37 @@
+"""The progress bar keeps to one line of the terminal."""
+
+import io
+import os
+import shutil
+import sys
+
+import pytest
+
+from support.progress import Progress, clock, say
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("columns", [20, 80, 200])
+def test_the_bar_never_wraps(monkeypatch, columns):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    progress = Progress(10)
+    progress.show(3, "epoch 1/12, Wasserstein estimate 123.4, 1234 images/s")
+    lines = sys.stderr.getvalue().split("\r")
+    assert max(map(len, lines)) <= columns - 1
+    say("epoch 1/12")
+    assert sys.stderr.getvalue().split("\r")[-1] == "epoch 1/12\n"
+
+
+def test_elsewhere_a_line_is_a_line(capsys):
+    assert not Progress(10).due()
+    say("epoch 1/12")
+    assert capsys.readouterr().err == "epoch 1/12\n"
+
+
+def test_clock():
+    assert [clock(seconds) for seconds in (0, 59.6, 61, 3600)] == ["0:00", "1:00", "1:01", "1:00:00"]
