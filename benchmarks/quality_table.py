@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROWS = [
-    ("frechet_distance", "Fréchet distance * ↓", ".2f"),
+    ("frechet_distance", "Fréchet distance * ↓", ".3f"),
     ("precision", "precision * ↑", ".3f"),
     ("recall", "recall * ↑", ".3f"),
     ("density", "density * ↑", ".3f"),
