@@ -23,7 +23,7 @@ from types import SimpleNamespace
 
 from support.devices import DeviceError, import_tensorflow, keras, tf
 from support.files import image_name, write_text, write_whole
-from support.options import whole_number
+from support.options import OneLineParser, whole_number
 
 RECORD = Path(__file__).resolve().parent / "support" / "digit_classifier.json"  # also holds what real digits get
 COMPARED = 10_000  # figures that compare two sets take this many of the images: their value depends on the number
@@ -118,11 +118,6 @@ FIGURES = [
 
 
 # ---- options: the standard library alone, so that help and mistakes answer at once -----------------------------------
-
-
-class OneLineParser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
 
 def read_options(arguments=None):
@@ -331,11 +326,11 @@ def real_figures(digits, see):
 def train_classifier(seed, epochs=12):
     """Trains the classifier; it and its record (see digit_classifier.json) take the place of the old ones."""
     from support import classifier, mnist
+    from support.models import save_model
 
     digits = mnist.load()
     fitted = classifier.fit(digits, seed, epochs)
-    with write_whole(classifier.CLASSIFIER) as temporary:
-        fitted.save(temporary)
+    save_model(fitted, classifier.CLASSIFIER)
     see = classifier.load()
     _, probabilities = classifier.seen(see, digits.test_images)
     accuracy = float((probabilities.argmax(axis=1) == digits.test_labels).mean())

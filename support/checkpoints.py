@@ -28,14 +28,11 @@ def save(folder, step, variables, record, mine):
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"variable_{number}": np.asarray(variable) for number, variable in enumerate(variables)}
     path = folder / f"step_{step:09d}.npz"
-    remove = set(_all(folder)) - set(mine)
-    for old in remove:
-        old.unlink()
+    _remove_all_but(mine, folder)
     with write_whole(path) as temporary:
         np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
     mine[:] = [*mine, path][-KEPT:]
-    for old in set(_all(folder)) - set(mine):
-        old.unlink()
+    _remove_all_but(mine, folder)
 
 
 def newest(folder):
@@ -75,8 +72,8 @@ def resume(folder, variables, about, warn):
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
             raise CheckpointError(f"--resume: {path} is of other networks than this program's")
         for group in ("versions", "device"):
-            if record["about"][group] != about[group]:
-                then, now = record["about"][group], about[group]
+            then, now = record["about"][group], about[group]
+            if then != now:
                 warn(f"{group} were {then}, are {now}: the weights may differ in the last digits")
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
@@ -88,6 +85,12 @@ def _all(folder):
     """The checkpoints in `folder`, the oldest first."""
     paths = [path for path in Path(folder).glob("step_*.npz") if re.fullmatch(r"step_\d{9,}\.npz", path.name)]
     return sorted(paths, key=lambda path: int(path.stem.removeprefix("step_")))
+
+
+def _remove_all_but(kept, folder):
+    """Removes the checkpoints in `folder` whose paths are not among `kept`."""
+    for path in set(_all(folder)) - set(kept):
+        path.unlink()
 
 
 def _differences(then, now):

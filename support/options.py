@@ -89,14 +89,16 @@ class Options:
     summary: bool = _option(False, "print the layers of both networks and exit")
 
 
-class _Parser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, without the usage before it."""
+
     def error(self, message):
         """One line, what is wrong and what to do, and exit status 2."""
         self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
 
 def _parser(recipes, description, version):
-    parser = _Parser(
+    parser = OneLineParser(
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
