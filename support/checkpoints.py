@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.files import write_whole
+from support.files import flush, write_whole
 
 KEPT = 2
 # What a resumed run may have different from the one that was interrupted.
@@ -23,14 +23,16 @@ def save(folder, step, variables, record, mine):
 
     One file for all of it, so that networks, optimizers and step never come from different moments. mine: the paths of
     this training's checkpoints, to which the new one is added; the last two of them are kept, all others removed. Those
-    of a training before go first, so that a crash here never leaves a later step of theirs beside an early one of ours.
+    of a training before go when ours is on the disk and has but to get its name: a full disk leaves them, and no crash
+    a later step of theirs beside an early one of ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"variable_{number}": np.asarray(variable) for number, variable in enumerate(variables)}
     path = folder / f"step_{step:09d}.npz"
-    _remove_all_but(mine, folder)
     with write_whole(path) as temporary:
         np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
+        flush(temporary)
+        _remove_all_but(mine, folder)
     mine[:] = [*mine, path][-KEPT:]
     _remove_all_but(mine, folder)
 

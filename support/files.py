@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 
@@ -22,13 +23,30 @@ def write_whole(path):
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            flush(temporary)
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):  # it must not hide why the block failed
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Gives an OSError of the block the path that was to be written: a full disk's has none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno:
+            error.filename = str(path)
+        raise
+
+
+def flush(path):
+    """Returns when the bytes of the file `path` are on the disk; some disks tell only then that they are full."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_text(path, text):
@@ -46,6 +64,7 @@ def own_folder(folder):
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # an earlier run's lock opens even where no file can be made
         lock = open(folder / ".lock", "a+b")  # noqa: SIM115 (held until the end of the block)
     except OSError as error:
         raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
@@ -71,10 +90,11 @@ def own_folder(folder):
 
 
 def _remove_leftovers(folder):
-    """Removes what write_whole leaves in `folder` when its process is killed."""
-    for path in folder.rglob(".*.partial.*"):
-        if re.fullmatch(r"\.\w+\.\d+\.partial\.\w+", path.name):
-            path.unlink(missing_ok=True)
+    """Removes what write_whole leaves where a run writes in `folder`, when its process is killed."""
+    for place in ("", "training", "training/samples", "training/checkpoints"):
+        for path in (folder / place).glob(".*.partial.*"):
+            if re.fullmatch(r"\.\w+\.\d+\.partial\.\w+", path.name):
+                path.unlink(missing_ok=True)
 
 
 # A folder of images. The new ones are written to .partial inside it; its renaming to .complete is the moment at which
@@ -101,6 +121,7 @@ def _written_before(folder):
 def check_image_folder(folder, total):
     """Raises FolderError if `total` images do not fit on the disk or would replace a file that no run of ours wrote."""
     folder = Path(folder)
+    shutil.rmtree(folder / ".partial", ignore_errors=True)  # of a run that was killed, perhaps most of the space
     needed = total * 4096  # a small file takes a whole block
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -126,7 +147,8 @@ def fill_images(folder, batches, total, about):
     partial.mkdir()
     try:
         for number, png in enumerate(itertools.chain.from_iterable(batches)):
-            with open(partial / image_name(number, total), "wb") as file:
+            name = image_name(number, total)
+            with naming(Path(folder, name)), open(partial / name, "wb") as file:
                 file.write(png)
         write_text(partial / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
     except BaseException:

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
+# A training of six epochs of four iterations each (TensorFlow warns of retracing from the fifth on).
+TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 
 
 def run_script(*arguments, cwd, **more):
@@ -18,19 +20,23 @@ def run_script(*arguments, cwd, **more):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **more)
 
 
-@pytest.fixture(scope="session")
-def small_data(tmp_path_factory):
-    """An .npz file of 256 real digits."""
-    path = tmp_path_factory.mktemp("data") / "small.npz"
+def write_small_data(path):
+    """Writes an .npz file of 256 real digits."""
     with np.load(ROOT / "data/mnist.npz") as file:
         np.savez(path, x_train=file["x_train"][:256], y_train=file["y_train"][:256])
     return path
 
 
 @pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """The path of a small data set."""
+    return write_small_data(tmp_path_factory.mktemp("data") / "small.npz")
+
+
+@pytest.fixture(scope="session")
 def tiny(small_data):
-    """Options of a training of six epochs of four iterations each (TensorFlow warns of retracing from the fifth on)."""
-    return ("--data", small_data, "--epochs", 6, "--batch-size", 32, "--n-critic", 2, "--seed", 5)
+    """Options of a tiny training."""
+    return ("--data", small_data, *TINY, "--seed", 5)
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,8 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / "training").mkdir()
     left = tmp_path / "training" / ".run.123.partial.json"
-    others = [tmp_path / ".mine.partial.json", tmp_path / "run.123.partial.json"]
+    (tmp_path / "other_run").mkdir()  # with a process of its own, perhaps writing just now
+    others = [tmp_path / name for name in (".mine.partial.json", "run.123.partial.json", "other_run/.a.1.partial.npz")]
     for path in (left, *others):
         path.write_text("")
     with files.own_folder(tmp_path):
