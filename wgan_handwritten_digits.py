@@ -44,6 +44,7 @@ from support.progress import Progress, clock, say
 VERSION = "0.1.0"
 STRIDED = {"strides": 2, "padding": "same"}
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
+CHOICE = 6.0  # how much a choice counts in the generator: nearly as much as all other latent numbers together
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
 SECONDS_BETWEEN_CHECKPOINTS = 60
 BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
@@ -64,6 +65,8 @@ class Recipe:
     learning_rate: float
     latent_dim: int
     generator_rate: float  # the generator's learning rate, in units of the critic's
+    generator_batch: int  # images in an update of the generator, in units of the batch size
+    choices: int  # so many kinds of images are kept apart, see build_generator
     clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
     centred: bool  # the weights of each unit of the critic have mean zero, see clip_weights
     decay: bool  # the learning rate falls linearly, nearly to zero
@@ -71,9 +74,9 @@ class Recipe:
 
 RECIPES = {
     # found by the search that benchmarks/results/search.md tells of
-    "wgan": Recipe(11, 32, 2, 2.0, 1e-3, 64, 2.0, clip_scaled=True, centred=True, decay=True),
+    "wgan": Recipe(11, 32, 2, 2.0, 1e-3, 64, 2.0, 2, 10, clip_scaled=True, centred=True, decay=True),
     # the settings of the paper's algorithm 1, for comparison
-    "wgan-paper": Recipe(11, 64, 5, 0.01, 5e-5, 100, 1.0, clip_scaled=False, centred=False, decay=False),
+    "wgan-paper": Recipe(11, 64, 5, 0.01, 5e-5, 100, 1.0, 1, 0, clip_scaled=False, centred=False, decay=False),
 }
 
 
@@ -97,7 +100,11 @@ def build_critic(seed=0):
     return keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
-            layers.Conv2D(64, 12, **STRIDED, kernel_initializer=next(kernel)),
+            # A 12x12 kernel with a stride of 2, in the form that is quickest to compute: 6x6 over blocks of 2x2 pixels.
+            layers.Reshape((14, 2, 14, 2)),
+            layers.Permute((1, 3, 2, 4)),
+            layers.Reshape((14, 14, 4)),
+            layers.Conv2D(64, 6, padding="same", kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
             layers.Conv2D(64, 4, **STRIDED, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
@@ -110,38 +117,52 @@ def build_critic(seed=0):
     )
 
 
-def build_generator(latent_dim=64, seed=0):
+def build_generator(latent_dim=64, choices=10, seed=0):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
+
+    Digits come in kinds with nothing between them. A network, which is continuous, fills the gaps: a 4 turns into a 9
+    by way of images that are neither, and a good part of all images are such. So the generator is made to jump: which
+    of the first `choices` latent numbers is the largest selects one of so many vectors, learned like all other weights,
+    to start from. What a choice stands for is left to the training.
 
     The kernels of the transposed convolutions are divisible by their stride of 2, so that each pixel is made from the
     same number of values of the layer before; otherwise a checkerboard shows (Odena et al. 2016).
     """
     # Small first weights: the tanh must not be saturated from the start, where its gradient vanishes.
     kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((latent_dim,), name="latent"),
-            # Batch norm subtracts the mean, so a bias before it would have no effect.
-            layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
-            layers.Reshape((7, 7, 128)),
-            layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(LEAK),
-            layers.Conv2DTranspose(64, 4, **STRIDED, use_bias=False, kernel_initializer=next(kernel)),
-            layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(LEAK),
-            layers.Conv2DTranspose(1, 4, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
-        ],
-        name="generator",
-    )
+    layers, choices = keras.layers, min(choices, latent_dim)
+    latent = values = keras.Input((latent_dim,), name="latent")
+    if choices:
+        # 1000 times the first numbers, of which the softmax makes 1 for the largest and 0 for the others.
+        first = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
+        choice = layers.Dense(choices, activation="softmax", name="choice", **first)(latent)
+        values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
+    for layer in (
+        # Batch norm subtracts the mean, so a bias before it would have no effect.
+        layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
+        layers.Reshape((7, 7, 128)),
+        layers.BatchNormalization(momentum=0.9),
+        layers.LeakyReLU(LEAK),
+        layers.Conv2DTranspose(64, 4, **STRIDED, use_bias=False, kernel_initializer=next(kernel)),
+        layers.BatchNormalization(momentum=0.9),
+        layers.LeakyReLU(LEAK),
+        layers.Conv2DTranspose(1, 4, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
+    ):
+        values = layer(values)
+    return keras.Model(latent, values, name="generator")
 
 
 # -------------------------------------------------------------------------------------------------------- objective
 
 
+def mean_score(scores):
+    """The mean of float32 scores [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse."""
+    return tf.reduce_mean(tf.cast(scores, tf.float64))
+
+
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: what the critic raises and the generator lowers (equation 2 of the paper)."""
-    return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
+    return mean_score(real_scores) - mean_score(fake_scores)
 
 
 def clip_bounds(critic, clip, scaled):
@@ -181,8 +202,8 @@ def build_training(options):
     """
     recipe = RECIPES[options.recipe]
     critic = build_critic(options.seed)
-    generator = build_generator(options.latent_dim, options.seed)
-    average = build_generator(options.latent_dim, options.seed)
+    generator = build_generator(options.latent_dim, recipe.choices, options.seed)
+    average = build_generator(options.latent_dim, recipe.choices, options.seed)
     # No momentum: it would carry each network on to where the other one was some updates ago.
     critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
     generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
@@ -192,7 +213,7 @@ def build_training(options):
     clip_weights(critic, bounds, recipe.centred)
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
-    sums = tf.Variable(tf.zeros(3), name="sums")
+    sums = tf.Variable(tf.zeros(3, tf.float64), name="sums")
     networks = [*critic.variables, *generator.variables, *average.variables]
     optimizers = [*critic_optimizer.variables, *generator_optimizer.variables]
     return SimpleNamespace(
@@ -219,6 +240,21 @@ def compile_iteration(training, images, options, iterations):
     # Made outside the compiled function, so that it is an input of it and not 47 MB of constant inside.
     real_images = tf.constant(images[..., None])
 
+    @devices.fused
+    def update_critic(gradients):
+        training.critic_optimizer.apply(gradients, critic.trainable_variables)
+        clip_weights(critic, training.bounds, recipe.centred)
+
+    @devices.fused
+    def update_generator(gradients):
+        training.generator_optimizer.apply(gradients, generator.trainable_variables)
+        # The running average of the weights draws better than the weights of any one iteration, which circle around
+        # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
+        done = tf.cast(training.iteration, tf.float32)
+        keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
+        for average, variable in zip(training.average.variables, generator.variables, strict=True):
+            average.assign(keep * average.value + (1.0 - keep) * variable.value)
+
     def iterate():
         # All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training
         # draws what an uninterrupted one draws. Philox gives the same numbers with XLA and without.
@@ -243,22 +279,13 @@ def compile_iteration(training, images, options, iterations):
                 scores = critic(tf.concat([real_batch, fake_batch], 0), training=True)
                 estimate = wasserstein_estimate(scores[:batch], scores[batch:])
                 critic_loss = -estimate
-            gradients = tape.gradient(critic_loss, critic.trainable_variables)
-            training.critic_optimizer.apply(gradients, critic.trainable_variables)
-            clip_weights(critic, training.bounds, recipe.centred)
+            update_critic(tape.gradient(critic_loss, critic.trainable_variables))
 
         with tf.GradientTape() as tape:
-            noise = tf.random.stateless_normal([batch, options.latent_dim], generator_noise, alg="philox")
-            generator_loss = -tf.reduce_mean(critic(generator(noise, training=True), training=True))
-        gradients = tape.gradient(generator_loss, generator.trainable_variables)
-        training.generator_optimizer.apply(gradients, generator.trainable_variables)
-
-        # The running average of the weights draws better than the weights of any one iteration, which circle around
-        # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
-        done = tf.cast(training.iteration, tf.float32)
-        keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(training.average.variables, generator.variables, strict=True):
-            average.assign(keep * average.value + (1.0 - keep) * variable.value)
+            noise = [batch * recipe.generator_batch, options.latent_dim]
+            noise = tf.random.stateless_normal(noise, generator_noise, alg="philox")
+            generator_loss = -mean_score(critic(generator(noise, training=True), training=True))
+        update_generator(tape.gradient(generator_loss, generator.trainable_variables))
         training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
         training.iteration.assign_add(1)
 
@@ -294,7 +321,8 @@ def train(digits, options=None, interrupts=None):
     asked = None  # the number of the signal that asks to end
 
     while done < total and not asked:
-        iterate()
+        with devices.training_precision():
+            iterate()
         done += 1
         in_epoch = (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked
@@ -310,7 +338,7 @@ def train(digits, options=None, interrupts=None):
             record["seconds"] = round(seconds_before + progress.seconds(), 2)
             if in_epoch == epoch_length:
                 history.append({"epoch": done // epoch_length, "step": done, **means, "seconds": record["seconds"]})
-                training.sums.assign(tf.zeros(3))
+                training.sums.assign(tf.zeros(3, tf.float64))
                 save_epoch(training.average, history, options)
                 words = f"Wasserstein estimate {means['wasserstein_estimate']:.4g}, {clock(record['seconds'])}"
                 say(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
@@ -333,7 +361,12 @@ def describe_run(options, digits):
         "recipe": asdict(RECIPES[options.recipe]),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
         "versions": {"program": VERSION, **devices.package_versions()},
-        "device": {"name": devices.device_name(), "xla": devices.use_xla(), "onednn": devices.uses_onednn()},
+        "device": {
+            "name": devices.device_name(),
+            "xla": devices.use_xla(),
+            "onednn": devices.uses_onednn(),
+            "bfloat16": devices.uses_bfloat16(),
+        },
     }
 
 
@@ -457,7 +490,7 @@ def run(options, interrupts):
     devices.import_tensorflow(options.device)
     if options.summary:
         build_critic().summary()
-        build_generator(options.latent_dim).summary()
+        build_generator(options.latent_dim, RECIPES[options.recipe].choices).summary()
         return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
@@ -486,7 +519,10 @@ def main(arguments=None):
         return 0
     except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
         problem, status = str(error), 2
-    except (TrainingError, OSError, MemoryError) as error:
+    except OSError as error:  # a full disk, mostly
+        resume = ", and --resume goes on from the last checkpoint" if "train" in options.steps else ""
+        problem, status = f"{error}; what was complete is kept{resume}", 1
+    except (TrainingError, MemoryError) as error:
         problem, status = str(error) or "not enough memory", 1
     except Interrupted as error:
         problem, status = f"ended by {error}", error.status

@@ -27,20 +27,33 @@ def test_the_critic_is_two_strided_convolutions_and_two_dense_layers():
     kinds = [type(layer).__name__ for layer in critic.layers if type(layer).__name__ in ("Conv2D", "Dense")]
     assert kinds == ["Conv2D", "Conv2D", "Dense", "Dense"]
     convolutions = [layer for layer in critic.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert [(layer.filters, layer.strides) for layer in convolutions] == [(64, (2, 2)), (64, (2, 2))]
+    assert [layer.filters for layer in convolutions] == [64, 64]
+    assert [layer.output.shape[1:3] for layer in convolutions] == [(14, 14), (7, 7)]
     assert critic.layers[-1].get_config()["activation"] == "linear"
     assert critic.output_shape == (None, 1)
 
 
 def test_the_generator_is_a_dense_layer_and_two_transposed_convolutions():
     generator = wgan.build_generator(16)
-    kinds = [type(layer).__name__ for layer in generator.layers]
+    kinds = [type(layer).__name__ for layer in generator.layers if layer.trainable]
     assert kinds.count("Dense") == 1 and kinds.count("Conv2DTranspose") == 2 and kinds.count("BatchNormalization") == 2
     assert (generator.input_shape, generator.output_shape) == ((None, 16), (None, 28, 28, 1))
     for layer in generator.layers:
         if isinstance(layer, keras.layers.Conv2DTranspose):
             assert layer.kernel_size[0] % layer.strides[0] == 0
     assert generator.layers[-1].get_config()["activation"] == "tanh"
+
+
+def test_the_largest_of_the_first_latent_numbers_selects_a_vector_of_its_own():
+    generator = wgan.build_generator(16, choices=4)
+    latent = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
+    choice = keras.Model(generator.input, generator.get_layer("choice").output)(latent).numpy()
+    np.testing.assert_allclose(choice, np.eye(4)[latent[:, :4].argmax(1)], atol=0.05)
+    assert len(generator.trainable_variables) == len(wgan.build_generator(16, choices=0).trainable_variables)
+
+
+def test_a_latent_vector_may_be_shorter_than_the_choices():
+    assert wgan.build_generator(3, choices=10)(np.zeros((2, 3), np.float32)).shape == (2, 28, 28, 1)
 
 
 @pytest.mark.parametrize("recipe", ["wgan", "wgan-paper"])
@@ -90,7 +103,7 @@ def test_a_training_step_follows_algorithm_1_of_the_paper(images):
         optimizer = keras.optimizers.SGD(0.001)
         optimizer.build(getattr(training, name.removesuffix("_optimizer")).trainable_variables)
         setattr(training, name, optimizer)
-    critic, generator = wgan.build_critic(asked.seed), wgan.build_generator(asked.latent_dim, asked.seed)
+    critic, generator = wgan.build_critic(asked.seed), wgan.build_generator(asked.latent_dim, 0, asked.seed)
     wgan.clip_weights(critic, training.bounds, centred=False)
     seed = tf.random.experimental.stateless_fold_in([asked.seed, 0], tf.constant(0, tf.int64))
     choose, critic_noise, generator_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
