@@ -61,22 +61,40 @@ class Recipe:
     epochs: int
     batch_size: int
     n_critic: int
-    clip: float
     learning_rate: float
     latent_dim: int
-    generator_rate: float  # the generator's learning rate, in units of the critic's
-    generator_batch: int  # images in an update of the generator, in units of the batch size
-    choices: int  # so many kinds of images are kept apart, see build_generator
-    clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
-    centred: bool  # the weights of each unit of the critic have mean zero, see clip_weights
-    decay: bool  # the learning rate falls linearly, nearly to zero
+    clip: float | None = None  # None: the weights are not clipped
+    networks: str = "convolutional"  # a key of NETWORKS
+    objective: str = "wasserstein"  # or "cross-entropy"
+    penalty: float = 0.0  # weight of the gradient penalty
+    optimizer: str = "rmsprop"  # a key of OPTIMIZERS
+    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
+    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
+    choices: int = 0  # so many kinds of images are kept apart, see build_generator
+    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
+    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
+    decay: bool = False  # the learning rate falls linearly, nearly to zero
 
 
+# All but wgan-paper found by the searches that benchmarks/results/search.md tells of.
 RECIPES = {
-    # found by the search that benchmarks/results/search.md tells of
-    "wgan": Recipe(11, 32, 2, 2.0, 1e-3, 64, 2.0, 2, 10, clip_scaled=True, centred=True, decay=True),
-    # the settings of the paper's algorithm 1, for comparison
-    "wgan-paper": Recipe(11, 64, 5, 0.01, 5e-5, 100, 1.0, 1, 0, clip_scaled=False, centred=False, decay=False),
+    "wgan": Recipe(
+        *(11, 32, 2, 1e-3, 64, 2.0),
+        generator_rate=2.0,
+        generator_batch=2,
+        choices=10,
+        clip_scaled=True,
+        centred=True,
+        decay=True,
+    ),
+    # The settings of algorithm 1 of the paper, for comparison.
+    "wgan-paper": Recipe(11, 64, 5, 5e-5, 100, 0.01),
+    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
+    "wgan-gp": Recipe(11, 32, 2, 5e-4, 64, penalty=10.0, optimizer="adam", choices=10, generator_batch=2, decay=True),
+    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
+    # et al. 2014).
+    "dcgan": Recipe(11, 64, 1, 2e-4, 100, networks="dcgan", objective="cross-entropy", optimizer="adam", decay=True),
+    "gan": Recipe(40, 64, 1, 2e-4, 100, networks="dense", objective="cross-entropy", optimizer="adam", decay=True),
 }
 
 
@@ -152,17 +170,146 @@ def build_generator(latent_dim=64, choices=10, seed=0):
     return keras.Model(latent, values, name="generator")
 
 
+def build_dcgan_discriminator(seed=0):
+    """Convolutions with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
+    kernel = initializers(keras.initializers.GlorotUniform, seed, first=0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="image"),
+            layers.Conv2D(64, 5, **STRIDED, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(0.2),
+            layers.Dropout(0.3, seed=0),
+            layers.Conv2D(128, 5, **STRIDED, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(0.2),
+            layers.Dropout(0.3, seed=0),
+            layers.Flatten(),
+            layers.Dense(1, kernel_initializer=next(kernel), name="score"),
+        ],
+        name="discriminator",
+    )
+
+
+def build_dcgan_generator(latent_dim=100, choices=0, seed=0):
+    """Transposed convolutions: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1]."""
+    kernel = initializers(keras.initializers.GlorotUniform, seed, first=32)
+    layers = keras.layers
+    hidden = []
+    for filters, strides in ((128, 1), (64, 2)):
+        hidden += [
+            layers.Conv2DTranspose(
+                filters, 5, strides=strides, padding="same", use_bias=False, kernel_initializer=next(kernel)
+            ),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),
+        ]
+    return keras.Sequential(
+        [
+            keras.Input((latent_dim,), name="latent"),
+            layers.Dense(7 * 7 * 256, use_bias=False, kernel_initializer=next(kernel)),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),
+            layers.Reshape((7, 7, 256)),
+            *hidden,
+            layers.Conv2DTranspose(1, 5, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
+        ],
+        name="generator",
+    )
+
+
+def build_dense_discriminator(seed=0):
+    """Dense layers with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
+    kernel = initializers(keras.initializers.GlorotUniform, seed, first=0)
+    layers, hidden = keras.layers, []
+    for units in (512, 256):
+        hidden += [
+            layers.Dense(units, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(0.2),
+            layers.Dropout(0.3, seed=0),
+        ]
+    score = layers.Dense(1, kernel_initializer=next(kernel), name="score")
+    return keras.Sequential(
+        [keras.Input((28, 28, 1), name="image"), layers.Flatten(), *hidden, score], name="discriminator"
+    )
+
+
+def build_dense_generator(latent_dim=100, choices=0, seed=0):
+    """Dense layers: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1]."""
+    kernel = initializers(keras.initializers.GlorotUniform, seed, first=32)
+    layers, hidden = keras.layers, []
+    for units in (256, 512, 1024):
+        hidden += [
+            layers.Dense(units, kernel_initializer=next(kernel)),
+            layers.LeakyReLU(0.2),
+            layers.BatchNormalization(momentum=0.9),
+        ]
+    pixels = layers.Dense(28 * 28, activation="tanh", kernel_initializer=next(kernel))
+    return keras.Sequential(
+        [keras.Input((latent_dim,), name="latent"), *hidden, pixels, layers.Reshape((28, 28, 1), name="digit")],
+        name="generator",
+    )
+
+
+NETWORKS = {
+    "convolutional": (build_critic, build_generator),
+    "dcgan": (build_dcgan_discriminator, build_dcgan_generator),
+    "dense": (build_dense_discriminator, build_dense_generator),
+}
+
+
+def seed_dropout(network, seed):
+    """Makes what the Dropout layers of `network` leave out next a function of `seed`, int32 [2].
+
+    They have a random state of their own, which would make a resumed training another one.
+    """
+    for number, layer in enumerate(network.layers):
+        if isinstance(layer, keras.layers.Dropout):
+            state = layer.seed_generator.state
+            state.assign(tf.cast(tf.random.experimental.stateless_fold_in(seed, number), state.dtype))
+
+
 # -------------------------------------------------------------------------------------------------------- objective
 
 
-def mean_score(scores):
-    """The mean of float32 scores [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse."""
-    return tf.reduce_mean(tf.cast(scores, tf.float64))
+def mean(values):
+    """The mean of float32 [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse for it."""
+    return tf.reduce_mean(tf.cast(values, tf.float64))
 
 
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: what the critic raises and the generator lowers (equation 2 of the paper)."""
-    return mean_score(real_scores) - mean_score(fake_scores)
+    return mean(real_scores) - mean(fake_scores)
+
+
+def critic_objective(objective, real_scores, fake_scores):
+    """What the critic or discriminator minimises, from its scores [n, 1] of real and of generated images."""
+    if objective == "wasserstein":
+        return -wasserstein_estimate(real_scores, fake_scores)
+    # Binary cross-entropy of logits: -log sigmoid(real) - log(1 - sigmoid(fake)).
+    return mean(tf.math.softplus(-real_scores)) + mean(tf.math.softplus(fake_scores))
+
+
+def generator_objective(objective, fake_scores):
+    """What the generator minimises, from the scores [n, 1] of its images."""
+    if objective == "wasserstein":
+        return -mean(fake_scores)
+    # Not the negative of the discriminator's, whose gradient vanishes while that wins (Goodfellow et al. 2014).
+    return mean(tf.math.softplus(-fake_scores))
+
+
+def gradient_penalty(critic, real, fake, seed):
+    """The mean of (|gradient of C| - 1)^2 at points between images real and fake, float32 [n, 28, 28, 1].
+
+    The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
+    """
+    part = tf.random.stateless_uniform([real.shape[0], 1, 1, 1], seed, alg="philox")
+    between = real + part * (fake - real)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(between)
+        scores = critic(between, training=True)
+    gradient = tape.gradient(scores, between)
+    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
+    return mean(tf.square(length - 1.0))
 
 
 def clip_bounds(critic, clip, scaled):
@@ -195,22 +342,30 @@ def clip_weights(critic, bounds, centred):
 # --------------------------------------------------------------------------------------------------------- training
 
 
+OPTIMIZERS = {
+    # No momentum: it would carry each network on to where the other one was some updates ago.
+    "rmsprop": lambda rate: keras.optimizers.RMSprop(rate, rho=0.9),
+    "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9),
+}
+
+
 def build_training(options):
     """Everything that changes while training: networks, the generator's running average, optimizers, counters.
 
     Two calls with equal `options` give equal values. `variables` is the complete state, in a fixed order.
     """
     recipe = RECIPES[options.recipe]
+    build_critic, build_generator = NETWORKS[recipe.networks]
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    # No momentum: it would carry each network on to where the other one was some updates ago.
-    critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
-    generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
+    critic_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate)
+    generator_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate * recipe.generator_rate)
     critic_optimizer.build(critic.trainable_variables)
     generator_optimizer.build(generator.trainable_variables)
-    bounds = clip_bounds(critic, options.clip, recipe.clip_scaled)
-    clip_weights(critic, bounds, recipe.centred)
+    bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else None
+    if bounds:
+        clip_weights(critic, bounds, recipe.centred)
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
     sums = tf.Variable(tf.zeros(3, tf.float64), name="sums")
@@ -243,7 +398,8 @@ def compile_iteration(training, images, options, iterations):
     @devices.fused
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
-        clip_weights(critic, training.bounds, recipe.centred)
+        if training.bounds:
+            clip_weights(critic, training.bounds, recipe.centred)
 
     @devices.fused
     def update_generator(gradients):
@@ -259,7 +415,7 @@ def compile_iteration(training, images, options, iterations):
         # All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training
         # draws what an uninterrupted one draws. Philox gives the same numbers with XLA and without.
         seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
-        choose, critic_noise, generator_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        choose, critic_noise, generator_noise, more = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
         seen = options.n_critic * batch
         chosen = tf.random.stateless_uniform([seen], choose, 0, len(images), tf.int32, alg="philox")
         real = tf.cast(tf.gather(real_images, chosen), tf.float32) / 127.5 - 1.0
@@ -272,19 +428,24 @@ def compile_iteration(training, images, options, iterations):
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
 
-        for real_batch, fake_batch in zip(
-            tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True
-        ):
+        batches = zip(tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True)
+        for number, (real_batch, fake_batch) in enumerate(batches):
+            seed = tf.random.experimental.stateless_fold_in(more, number)
+            seed_dropout(critic, seed)
             with tf.GradientTape() as tape:
                 scores = critic(tf.concat([real_batch, fake_batch], 0), training=True)
-                estimate = wasserstein_estimate(scores[:batch], scores[batch:])
-                critic_loss = -estimate
+                critic_loss = critic_objective(recipe.objective, scores[:batch], scores[batch:])
+                if recipe.penalty:
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, seed)
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))
+            estimate = wasserstein_estimate(scores[:batch], scores[batch:])
 
+        seed_dropout(critic, more)
         with tf.GradientTape() as tape:
             noise = [batch * recipe.generator_batch, options.latent_dim]
             noise = tf.random.stateless_normal(noise, generator_noise, alg="philox")
-            generator_loss = -mean_score(critic(generator(noise, training=True), training=True))
+            scores = critic(generator(noise, training=True), training=True)
+            generator_loss = generator_objective(recipe.objective, scores)
         update_generator(tape.gradient(generator_loss, generator.trainable_variables))
         training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
         training.iteration.assign_add(1)
@@ -489,8 +650,10 @@ def run(options, interrupts):
     digits = mnist.load(options.data) if "train" in options.steps and not options.summary else None
     devices.import_tensorflow(options.device)
     if options.summary:
+        recipe = RECIPES[options.recipe]
+        build_critic, build_generator = NETWORKS[recipe.networks]
         build_critic().summary()
-        build_generator(options.latent_dim, RECIPES[options.recipe].choices).summary()
+        build_generator(options.latent_dim, recipe.choices).summary()
         return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)

@@ -116,7 +116,7 @@ def _parser(recipes, description, version):
             arguments["type"] = about["read"]
             arguments.setdefault("metavar", "DIR" if name.endswith("_dir") else "R" if item.type is float else "N")
         if default is None and name in vars(next(iter(recipes.values()))):
-            values = {recipe: getattr(entry, name) for recipe, entry in recipes.items()}
+            values = {recipe: getattr(entry, name) for recipe, entry in recipes.items() if getattr(entry, name)}
             arguments["help"] += f" (default: {', '.join(f'{recipe} {value:g}' for recipe, value in values.items())})"
         elif default not in (None, False):
             arguments["help"] += f" (default: {default})"
@@ -139,6 +139,10 @@ def read_options(arguments, recipes, description, version):
         step = item.metadata["step"]
         if item.name in given and step and step not in given["steps"]:
             parser.error(f"--{item.name.replace('_', '-')} belongs to the step {step!r}, which was not asked for")
+    recipe = given.get("recipe", "wgan")
+    for name in given:
+        if getattr(recipes[recipe], name, "") is None:
+            parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} has no such thing")
     if given.get("model") and "train" in given["steps"]:
         parser.error("--model belongs to the step 'generate' alone: name it, as in `generate --model FILE`")
     return complete(Options(**given), recipes)

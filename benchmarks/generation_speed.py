@@ -1,0 +1,141 @@
+"""Seconds to write 25,000 PNG files from a saved generator, in the ways that people do it, one after the other.
+
+    python benchmarks/generation_speed.py [saved_models/generator.keras]
+
+ours                          generate of the program, from the loaded generator to the last file in its place
+predict, Pillow               Keras's predict for each image, saved by Pillow
+predict, plt.imsave           the same, saved by matplotlib without a figure
+predict, plt.savefig          the same, as a figure with an image in it, as most scripts do
+
+All but ours are timed on a sample and multiplied up. The limit is the generator's time for the images alone, drawn in
+the same blocks, and the writing of ready-made files of the same size.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import numpy as np  # noqa: E402
+from training_speed import machine  # noqa: E402
+
+import wgan_handwritten_digits as wgan  # noqa: E402
+from support import devices, files  # noqa: E402
+from support.devices import tf  # noqa: E402
+from support.interrupts import Interrupts  # noqa: E402
+from support.models import load_generator  # noqa: E402
+
+
+def ours(generator, count):
+    """The program's own way."""
+    with tempfile.TemporaryDirectory() as folder, Interrupts() as interrupts:
+        start = time.perf_counter()
+        with files.own_folder(folder):
+            wgan.generate(generator, wgan.Options(images=count, images_dir=folder), {}, interrupts)
+        seconds = time.perf_counter() - start
+        assert len(list(Path(folder).glob("digit_*.png"))) == count
+    return seconds
+
+
+def one_by_one(save):
+    """A function that times predict for each image and save(path, image uint8 [28, 28])."""
+
+    def run(generator, count):
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            for number in range(count):
+                noise = np.random.normal(size=(1, generator.input_shape[1]))
+                image = generator.predict(noise, verbose=0)[0, ..., 0]
+                save(Path(folder, f"{number}.png"), np.uint8(np.round(image * 127.5 + 127.5)))
+            return time.perf_counter() - start
+
+    return run
+
+
+def pillow(path, image):
+    from PIL import Image
+
+    Image.fromarray(image).save(path)
+
+
+def imsave(path, image):
+    import matplotlib.pyplot as plt
+
+    plt.imsave(path, image, cmap="gray")
+
+
+def savefig(path, image):
+    import matplotlib.pyplot as plt
+
+    plt.imshow(image, cmap="gray")
+    plt.axis("off")
+    plt.savefig(path)
+    plt.close()
+
+
+def drawing(generator, count):
+    """The generator's time alone."""
+    draw_block = wgan.compile_drawing(generator)
+    start = time.perf_counter()
+    for block in range(-(-count // wgan.BLOCK)):
+        images = draw_block(tf.constant(block), tf.constant(0))
+    images.numpy()
+    return time.perf_counter() - start
+
+
+def writing(generator, count):
+    """The time of writing so many ready-made files."""
+    png = bytes(500)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        for number in range(count):
+            with open(f"{folder}/{number}", "wb") as file:
+                file.write(png)
+        return time.perf_counter() - start
+
+
+ROWS = {  # the function, and by how many times fewer images it is timed on
+    "ours": (ours, 1),
+    "predict, Pillow": (one_by_one(pillow), 100),
+    "predict, plt.imsave": (one_by_one(imsave), 100),
+    "predict, plt.savefig": (one_by_one(savefig), 250),
+    "limit: drawing alone": (drawing, 1),
+    "limit: writing alone": (writing, 1),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("model", nargs="?", help="a generator; left out: an untrained one of the default's shape")
+    parser.add_argument("--images", type=int, default=25_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+
+    devices.import_tensorflow("cpu")
+    import matplotlib
+
+    matplotlib.use("agg")
+    generator = load_generator(options.model) if options.model else wgan.build_generator()
+    seconds = {name: [] for name in ROWS}
+    for run, fewer in ROWS.values():
+        run(generator, max(2, options.images // fewer // 50))  # compiles
+    for _ in range(options.rounds):
+        for name, (run, fewer) in ROWS.items():
+            seconds[name].append(run(generator, options.images // fewer) * fewer)
+    base = statistics.median(seconds["ours"])
+    print(f"{options.images:,} images, {options.rounds} rounds; {machine()}\n")
+    print("| way | seconds, median | least, most | times ours | timed on |")
+    print("|---|---|---|---|---|")
+    for name, found in seconds.items():
+        median, count = statistics.median(found), options.images // ROWS[name][1]
+        spread = f"{min(found):.2f}, {max(found):.2f}"
+        print(f"| {name} | {median:.2f} | {spread} | {median / base:.2f} | {count:,} images |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+"""Seconds per iteration of the ways in which small WGANs are trained, measured in turn in one process.
+
+    python benchmarks/training_speed.py [--setting default|paper] [--rounds 7] [--iterations 10]
+
+An iteration is n_critic updates of the critic, each with its clipping, and one of the generator. All rows train the
+networks of wgan_handwritten_digits.py with the same batches; they differ in how. The rows are:
+
+ours             compile_iteration of the program
+ours, float32    the same without products in bfloat16, where the CPU has units for them
+tf.function      a training step for each of the two networks, compiled, called from a loop that slices numpy arrays
+train_step, fit  a keras.Model with a train_step of its own, as in the examples of keras.io
+batchwise        predict, train_on_batch, and np.clip of get_weights, as in the books and collections of 2018 to 2020
+PyTorch          eager and torch.compile, where PyTorch is installed
+
+The limit is the iteration's floating-point operations in matrix products, over the rate at which this machine
+multiplies matrices of 1024 x 1024 in float32, measured in the same process.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+import wgan_handwritten_digits as wgan  # noqa: E402
+from support import devices, mnist  # noqa: E402
+from support.devices import keras, tf  # noqa: E402
+
+
+def ours(setting, images, bfloat16=True):
+    """The program's own loop."""
+    training = wgan.build_training(setting.options)
+    iterate = wgan.compile_iteration(training, images, setting.options, 10_000)
+
+    def run(iterations):
+        for _ in range(iterations):
+            if bfloat16:
+                with devices.training_precision():
+                    iterate()
+            else:
+                iterate()
+        training.sums.numpy()
+
+    return run
+
+
+class Setting:
+    """What all rows have in common: the options, the networks, the boxes, batches of real images in [-1, 1]."""
+
+    def __init__(self, recipe, images):
+        self.recipe = wgan.RECIPES[recipe]
+        self.options = wgan.complete(wgan.Options(recipe=recipe), wgan.RECIPES)
+        self.batch, self.n_critic = self.options.batch_size, self.options.n_critic
+        self.generator_batch = self.batch * self.recipe.generator_batch
+        self.real = images[: self.batch * self.n_critic * 50, ..., None].astype(np.float32) / 127.5 - 1
+
+    def networks(self):
+        """A critic, a generator and the half widths of the critic's boxes."""
+        critic, generator = wgan.build_critic(), wgan.build_generator(self.options.latent_dim, self.recipe.choices)
+        return critic, generator, wgan.clip_bounds(critic, self.options.clip, self.recipe.clip_scaled)
+
+    def optimizer(self):
+        return keras.optimizers.RMSprop(self.options.learning_rate, rho=0.9)
+
+    def batches(self, iterations):
+        """Real batches, n_critic times `iterations` of them."""
+        for number in range(iterations * self.n_critic):
+            first = number * self.batch % len(self.real)
+            yield self.real[first : first + self.batch]
+
+    def noise(self, count):
+        return np.random.normal(size=(count, self.options.latent_dim)).astype(np.float32)
+
+
+def compiled_steps(setting, images):
+    """Two compiled steps in a Python loop."""
+    critic, generator, bounds = setting.networks()
+    for_critic, for_generator = setting.optimizer(), setting.optimizer()
+    latent = setting.options.latent_dim
+
+    @tf.function
+    def critic_step(real):
+        fake = generator(tf.random.normal([setting.batch, latent]), training=True)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(critic(fake, training=True)) - tf.reduce_mean(critic(real, training=True))
+        for_critic.apply_gradients(
+            zip(tape.gradient(loss, critic.trainable_variables), critic.trainable_variables, strict=True)
+        )
+        for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
+            variable.assign(tf.clip_by_value(variable, -bound, bound))
+        return loss
+
+    @tf.function
+    def generator_step():
+        with tf.GradientTape() as tape:
+            noise = tf.random.normal([setting.generator_batch, latent])
+            loss = -tf.reduce_mean(critic(generator(noise, training=True), training=True))
+        gradients = tape.gradient(loss, generator.trainable_variables)
+        for_generator.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
+        return loss
+
+    def run(iterations):
+        for number, real in enumerate(setting.batches(iterations)):
+            critic_step(real)
+            if number % setting.n_critic == setting.n_critic - 1:
+                loss = generator_step()
+        float(loss)
+
+    return run
+
+
+def keras_fit(setting, images):
+    """A model with a train_step of its own, trained by fit."""
+    critic, generator, bounds = setting.networks()
+
+    class Gan(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.critic, self.generator = critic, generator
+
+        def compile(self, for_critic, for_generator):
+            super().compile()
+            self.for_critic, self.for_generator = for_critic, for_generator
+
+        def train_step(self, real):
+            for part in tf.split(real, setting.n_critic):
+                noise = tf.random.normal([setting.batch, setting.options.latent_dim])
+                with tf.GradientTape() as tape:
+                    fake = generator(noise, training=True)
+                    loss = tf.reduce_mean(critic(fake, training=True)) - tf.reduce_mean(critic(part, training=True))
+                gradients = tape.gradient(loss, critic.trainable_variables)
+                self.for_critic.apply_gradients(zip(gradients, critic.trainable_variables, strict=True))
+                for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
+                    variable.assign(tf.clip_by_value(variable, -bound, bound))
+            noise = tf.random.normal([setting.generator_batch, setting.options.latent_dim])
+            with tf.GradientTape() as tape:
+                generator_loss = -tf.reduce_mean(critic(generator(noise, training=True), training=True))
+            gradients = tape.gradient(generator_loss, generator.trainable_variables)
+            self.for_generator.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
+            return {"critic_loss": loss, "generator_loss": generator_loss}
+
+    model = Gan()
+    model.compile(setting.optimizer(), setting.optimizer())
+
+    def run(iterations):
+        count = iterations * setting.n_critic * setting.batch
+        real = np.resize(setting.real, (count, 28, 28, 1))
+        model.fit(real, batch_size=setting.n_critic * setting.batch, epochs=1, verbose=0)
+
+    return run
+
+
+def batchwise(setting, images):
+    """A call of Keras for every batch, and the weights taken out, clipped by numpy and put back."""
+    critic, generator, bounds = setting.networks()
+
+    def loss(wanted, scores):
+        return keras.ops.mean(wanted * scores)
+
+    critic.compile(loss=loss, optimizer=setting.optimizer())
+    critic.trainable = False
+    latent = keras.Input((setting.options.latent_dim,))
+    combined = keras.Model(latent, critic(generator(latent)))
+    combined.compile(loss=loss, optimizer=setting.optimizer())
+    combined.train_on_batch(setting.noise(2), -np.ones((2, 1), np.float32))  # traced while the critic is frozen
+    critic.trainable = True
+    ones = np.ones((setting.batch, 1), np.float32)
+
+    def run(iterations):
+        for number, real in enumerate(setting.batches(iterations)):
+            fake = generator.predict(setting.noise(setting.batch), verbose=0)
+            critic.train_on_batch(real, -ones)
+            critic.train_on_batch(fake, ones)
+            # One bound for each array, in the order of get_weights.
+            critic.set_weights(
+                [np.clip(weight, -bound, bound) for weight, bound in zip(critic.get_weights(), bounds, strict=True)]
+            )
+            if number % setting.n_critic == setting.n_critic - 1:
+                combined.train_on_batch(
+                    setting.noise(setting.generator_batch), -np.ones((setting.generator_batch, 1), np.float32)
+                )
+
+    return run
+
+
+def pytorch(setting, images, compiled=False):
+    """The same networks and step in PyTorch."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(devices.usable_cores())
+    choices, latent = setting.recipe.choices, setting.options.latent_dim
+
+    class Choice(nn.Module):
+        def forward(self, noise):
+            if not choices:
+                return noise
+            chosen = nn.functional.one_hot(noise[:, :choices].argmax(1), choices)
+            return torch.cat([noise, wgan.CHOICE * chosen], 1)
+
+    critic = nn.Sequential(
+        nn.Conv2d(1, 64, 12, 2, padding=5),
+        nn.LeakyReLU(wgan.LEAK),
+        nn.Conv2d(64, 64, 4, 2, padding=1),
+        nn.LeakyReLU(wgan.LEAK),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 64, 256),
+        nn.LeakyReLU(wgan.LEAK),
+        nn.Linear(256, 1),
+    )
+    generator = nn.Sequential(
+        Choice(),
+        nn.Linear(latent + choices, 7 * 7 * 128, bias=False),
+        nn.Unflatten(1, (128, 7, 7)),
+        nn.BatchNorm2d(128),
+        nn.LeakyReLU(wgan.LEAK),
+        nn.ConvTranspose2d(128, 64, 4, 2, padding=1, bias=False),
+        nn.BatchNorm2d(64),
+        nn.LeakyReLU(wgan.LEAK),
+        nn.ConvTranspose2d(64, 1, 4, 2, padding=1),
+        nn.Tanh(),
+    )
+    rate = {"lr": setting.options.learning_rate, "alpha": 0.9}
+    for_critic = torch.optim.RMSprop(critic.parameters(), **rate)
+    for_generator = torch.optim.RMSprop(generator.parameters(), **rate)
+    bounds = [wgan.RECIPES["wgan-paper"].clip] * len(list(critic.parameters()))
+    data = torch.from_numpy(np.ascontiguousarray(setting.real.transpose(0, 3, 1, 2)))
+
+    def critic_loss(real):
+        with torch.no_grad():
+            fake = generator(torch.randn(setting.batch, latent))
+        scores = critic(torch.cat([real, fake]))
+        return scores[setting.batch :].mean() - scores[: setting.batch].mean()
+
+    def generator_loss():
+        return -critic(generator(torch.randn(setting.generator_batch, latent))).mean()
+
+    if compiled:
+        critic_loss, generator_loss = torch.compile(critic_loss), torch.compile(generator_loss)
+
+    def run(iterations):
+        for number in range(iterations * setting.n_critic):
+            first = number * setting.batch % len(data)
+            for_critic.zero_grad()
+            critic_loss(data[first : first + setting.batch]).backward()
+            for_critic.step()
+            with torch.no_grad():
+                for parameter, bound in zip(critic.parameters(), bounds, strict=True):
+                    parameter.clamp_(-bound, bound)
+            if number % setting.n_critic == setting.n_critic - 1:
+                for_generator.zero_grad()
+                generator_loss().backward()
+                for_generator.step()
+
+    return run
+
+
+def products(network):
+    """Floating-point operations of the matrix products of one image's way through each layer of `network`."""
+    for layer in network.layers:
+        if not layer.trainable or not layer.weights or not hasattr(layer, "kernel"):
+            continue
+        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        shape = (layer.input if transposed else layer.output).shape
+        yield 2 * math.prod(shape[1:-1]) * math.prod(layer.kernel.shape)
+
+
+def operations(setting):
+    """Floating-point operations of an iteration's matrix products: forward, and backward to weights and inputs."""
+    critic, generator, _ = setting.networks()
+    critic, generator = list(products(critic)), list(products(generator))
+    update = 2 * setting.batch * (3 * sum(critic) - critic[0])  # nobody needs the gradient for the images
+    drawing = setting.batch * sum(generator)
+    last = setting.generator_batch * (3 * sum(generator) - generator[0] + 2 * sum(critic))
+    return setting.n_critic * (update + drawing) + last
+
+
+def product_rate(dtype):
+    """Floating-point operations a second in products of matrices of 1024 x 1024, on all cores."""
+    first, second = (tf.cast(tf.random.normal([1024, 1024]), dtype) for _ in range(2))
+
+    @tf.function
+    def multiply():
+        value = first
+        for _ in range(10):
+            value = tf.matmul(value, second) * tf.cast(0.03, dtype)
+        return tf.reduce_sum(tf.cast(value, tf.float32))
+
+    multiply()
+    start = time.perf_counter()
+    for _ in range(5):
+        float(multiply())
+    return 50 * 2 * 1024**3 / (time.perf_counter() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--setting", choices=("default", "paper"), default="default")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--iterations", type=int, default=10, help="of each row in each round")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there as well")
+    options = parser.parse_args()
+
+    devices.import_tensorflow("cpu")
+    images = mnist.load(None).train_images
+    setting = Setting({"default": "wgan", "paper": "wgan-paper"}[options.setting], images)
+    rows = {"ours": ours(setting, images)}
+    if devices.uses_bfloat16():
+        rows["ours, float32"] = ours(setting, images, bfloat16=False)
+    rows["tf.function"] = compiled_steps(setting, images)
+    rows["train_step, fit"] = keras_fit(setting, images)
+    rows["batchwise"] = batchwise(setting, images)
+    try:
+        rows["PyTorch eager"] = pytorch(setting, images)
+        rows["torch.compile"] = pytorch(setting, images, compiled=True)
+    except ImportError:
+        print("PyTorch is not installed: its rows are left out", file=sys.stderr)
+    for name, run in list(rows.items()):
+        try:
+            run(3)  # compiles, traces
+        except Exception as error:  # torch.compile without a C++ compiler
+            print(f"{name}: left out, {str(error).splitlines()[0]}", file=sys.stderr)
+            del rows[name]
+    seconds, rates = {name: [] for name in rows}, {"float32": [], "bfloat16": []}
+    for _ in range(options.rounds):
+        for name, run in rows.items():
+            start = time.perf_counter()
+            run(options.iterations)
+            seconds[name].append((time.perf_counter() - start) / options.iterations)
+        for dtype, found in rates.items():
+            if dtype == "float32" or devices.uses_bfloat16():
+                found.append(product_rate(getattr(tf, dtype)))
+
+    work, base = operations(setting), statistics.median(seconds["ours"])
+    batch = f"batch {setting.batch}, generator's {setting.generator_batch}, n_critic {setting.n_critic}"
+    print(f"{options.setting}: {batch}; {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
+    print("| loop | ms an iteration, median | least, most | times ours |")
+    print("|---|---|---|---|")
+    for name, found in seconds.items():
+        median = statistics.median(found)
+        print(f"| {name} | {median * 1e3:.1f} | {min(found) * 1e3:.1f}, {max(found) * 1e3:.1f} | {median / base:.2f} |")
+    for dtype, found in rates.items():
+        if found:
+            rate = statistics.median(found)
+            print(
+                f"| limit: {work / 1e9:.2f} GFLOP at {rate / 1e9:.0f} GFLOP/s ({dtype}) | {work / rate * 1e3:.1f} | "
+                f"{work / max(found) * 1e3:.1f}, {work / min(found) * 1e3:.1f} | {work / rate / base:.2f} |"
+            )
+    if options.json:
+        record = {"setting": options.setting, "machine": machine(), "seconds": seconds, "flop": work, "rates": rates}
+        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def machine():
+    """The machine and the versions in words."""
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
+    return f"{model}, {devices.usable_cores()} cores; {versions}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The GANs besides the default one: each trains in the same loop and keeps to the same rules."""
+
+import numpy as np
+import pytest
+from conftest import ROOT, run_script
+
+import wgan_handwritten_digits as wgan
+from support.devices import import_tensorflow, keras, tf
+
+import_tensorflow("cpu")
+
+
+@pytest.fixture(scope="module")
+def images():
+    with np.load(ROOT / "data/mnist.npz") as file:
+        return file["x_train"][:64]
+
+
+def start(images, recipe, **given):
+    """A training of four iterations that has not begun: its state and the function that does an iteration."""
+    asked = wgan.complete(wgan.Options(recipe=recipe, batch_size=8, **given), wgan.RECIPES)
+    training = wgan.build_training(asked)
+    return training, wgan.compile_iteration(training, images, asked, 4)
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_an_iteration_changes_both_networks_and_draws_images(images, recipe):
+    training, iterate = start(images, recipe)
+    before = [variable.numpy() for variable in training.critic.trainable_variables]
+    iterate()
+    assert any((old != new.numpy()).any() for old, new in zip(before, training.critic.trainable_variables, strict=True))
+    drawn = next(wgan.draw_digits(training.average, 3))
+    assert drawn.shape == (3, 28, 28) and drawn.std() > 0
+    assert np.isfinite(training.sums.numpy()).all()
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_going_on_from_a_state_gives_the_weights_of_a_training_without_a_break(images, recipe):
+    """Dropout included, whose layers have a random state of their own."""
+    whole, iterate = start(images, recipe)
+    for _ in range(4):
+        iterate()
+    first, iterate = start(images, recipe)
+    iterate()
+    iterate()
+    second, iterate = start(images, recipe)
+    for variable, value in zip(second.variables, [variable.numpy() for variable in first.variables], strict=True):
+        variable.assign(value)
+    iterate()
+    iterate()
+    for variable, other in zip(whole.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), other.numpy())
+
+
+def test_dropout_is_a_function_of_the_seed_and_of_the_iteration_alone(images):
+    training, _ = start(images, "dcgan")
+    pictures = images[:4, ..., None] / np.float32(127.5) - 1
+    scores = []
+    for seed in ([3, 1], [3, 1], [3, 2]):
+        wgan.seed_dropout(training.critic, tf.constant(seed))
+        scores.append(training.critic(pictures, training=True).numpy())
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert (scores[0] != scores[2]).any()
+    assert (training.critic(pictures, training=False).numpy() == training.critic(pictures).numpy()).all()
+
+
+def test_the_dense_generator_has_the_parameters_of_the_classic_one(tmp_path):
+    process = run_script("--recipe", "gan", "--summary", cwd=tmp_path)
+    assert "1,489,936" in process.stdout
+    generator = wgan.build_dense_generator()
+    assert sum(np.prod(variable.shape) for variable in generator.trainable_variables) == 1_489_936
+
+
+def test_the_penalty_is_on_the_gradients_distance_from_one():
+    """Against a critic whose gradient is known: three times the first pixel."""
+    critic = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    weights = np.zeros((784, 1), np.float32)
+    weights[0] = 3
+    critic.set_weights([weights, np.zeros(1, np.float32)])
+    real, fake = tf.ones([4, 28, 28, 1]), -tf.ones([4, 28, 28, 1])
+    assert float(wgan.gradient_penalty(critic, real, fake, tf.constant([1, 2]))) == pytest.approx(4, rel=1e-5)
+
+
+def test_the_points_of_the_penalty_are_uniform_between_real_and_fake():
+    seen = []
+
+    def critic(points, training):
+        seen.append(points)
+        return tf.reduce_sum(points, [1, 2])
+
+    wgan.gradient_penalty(critic, tf.ones([4000, 28, 28, 1]), tf.zeros([4000, 28, 28, 1]), tf.constant([1, 2]))
+    points = seen[0].numpy()
+    assert (points == points[:, :1, :1]).all()
+    parts = np.sort(points[:, 0, 0, 0])
+    assert parts[0] >= 0 and parts[-1] <= 1
+    assert np.abs(parts - np.linspace(0, 1, 4000)).max() < 0.03
+
+
+def test_cross_entropy_is_that_of_logits():
+    real, fake = tf.constant([[0.0], [2.0]]), tf.constant([[-1.0], [3.0]])
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    expected = float(loss(tf.ones_like(real), real) + loss(tf.zeros_like(fake), fake))
+    assert float(wgan.critic_objective("cross-entropy", real, fake)) == pytest.approx(expected, rel=1e-5)
+    expected = float(loss(tf.ones_like(fake), fake))
+    assert float(wgan.generator_objective("cross-entropy", fake)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["wgan-gp", "dcgan", "gan"])
+def test_a_box_is_refused_where_nothing_is_clipped(recipe, tmp_path):
+    process = run_script("--recipe", recipe, "--clip", 1, cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1 and "--clip" in process.stderr and recipe in process.stderr
