@@ -1,6 +1,6 @@
 """Prints the README's table of quality, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
 
-python benchmarks/quality_table.py benchmarks/results/default_seed*.json
+python benchmarks/quality_table.py wgan wgan-paper
 """
 
 import json
@@ -24,25 +24,30 @@ ROWS = [
 ]
 
 
-def table(paths):
-    """The table in Markdown: the mean over the files and the standard deviation, beside what real digits get."""
-    reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
-    real = reports[0]["real"]
-    lines = [
-        f"| figure | default run, {len(reports)} seeds: mean ± standard deviation | real digits |",
-        "|---|---|---|",
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def table(names):
+    """The table in Markdown: for each of the `names` of runs the mean over the seeds and the standard deviation.
+
+    A run is the files NAME_seed*.json in benchmarks/results. The last column is what real digits get.
+    """
+    runs = [
+        [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))]
+        for name in names
     ]
+    real, [seeds] = runs[0][0]["real"], {len(reports) for reports in runs}
+    lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
     for key, name, form in ROWS:
-        values = [report["figures"][key] for report in reports]
-        lines.append(
-            f"| {name} | {statistics.mean(values):{form}} ± {statistics.stdev(values):{form}} | {real[key]:{form}} |"
-        )
-    shares = [share for report in reports for share in report["figures"]["shares"]]
-    low, high = min(real["shares"]), max(real["shares"])
-    lines.append(
-        f"| least and largest share of a digit | {min(shares):.1%}, {max(shares):.1%} | {low:.1%}, {high:.1%} |"
-    )
-    return "\n".join(lines)
+        cells = []
+        for reports in runs:
+            values = [report["figures"][key] for report in reports]
+            cells.append(f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}")
+        lines.append(f"| {' | '.join([name, *cells, format(real[key], form)])} |")
+    shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
+    cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
+    lines.append(f"| least and largest share of a digit | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Mean ± standard deviation over {seeds} seeds."])
 
 
 if __name__ == "__main__":

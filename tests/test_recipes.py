@@ -5,6 +5,7 @@ import pytest
 from conftest import ROOT, run_script
 
 import wgan_handwritten_digits as wgan
+from support.comparisons import build_dense_generator
 from support.devices import import_tensorflow, keras, tf
 
 import_tensorflow("cpu")
@@ -67,7 +68,7 @@ def test_dropout_is_a_function_of_the_seed_and_of_the_iteration_alone(images):
 def test_the_dense_generator_has_the_parameters_of_the_classic_one(tmp_path):
     process = run_script("--recipe", "gan", "--summary", cwd=tmp_path)
     assert "1,489,936" in process.stdout
-    generator = wgan.build_dense_generator()
+    generator = build_dense_generator()
     assert sum(np.prod(variable.shape) for variable in generator.trainable_variables) == 1_489_936
 
 

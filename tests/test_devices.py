@@ -1,0 +1,61 @@
+"""What the program finds out about the machine."""
+
+import pytest
+
+from support import devices
+from support.devices import tf
+
+devices.import_tensorflow("cpu")
+
+
+@pytest.fixture
+def processor(tmp_path, monkeypatch):
+    """A function that makes the processor one with these flags, or an unknown one (None)."""
+
+    def become(flags):
+        if flags is not None:
+            (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+        monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
+        devices.uses_bfloat16.cache_clear()
+
+    yield become
+    devices.uses_bfloat16.cache_clear()
+
+
+def products(size=256):
+    """A product of matrices in training precision, and the same in float64."""
+    first, second = (tf.random.stateless_normal([size, size], [number, 0]) for number in range(2))
+    with devices.training_precision():
+        found = tf.function(lambda: first @ second)()
+    return found, tf.cast(first, tf.float64) @ tf.cast(second, tf.float64)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu avx2 avx512_bf16", False), ("fpu amx_bf16", True), (None, False)]
+)
+def test_bfloat16_is_for_processors_with_units_for_it(processor, monkeypatch, flags, expected):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    processor(flags)
+    assert devices.uses_bfloat16() is expected
+
+
+def test_bfloat16_needs_onednn(processor, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    processor("amx_bf16")
+    assert not devices.uses_bfloat16()
+
+
+def test_without_such_units_training_multiplies_in_float32(processor):
+    processor("fpu avx2")
+    found, exact = products()
+    assert found.dtype == tf.float32
+    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
+
+
+def test_outside_of_training_products_are_in_float32(processor):
+    processor("fpu amx_bf16")
+    products()
+    first = tf.random.stateless_normal([256, 256], [0, 0])
+    exact = tf.cast(first, tf.float64) @ tf.cast(first, tf.float64)
+    found = tf.function(lambda: first @ first)()
+    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
