@@ -3,6 +3,7 @@
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
     python wgan_handwritten_digits.py train              the first two of these
     python wgan_handwritten_digits.py generate           the last, with the generator that was saved
+    python wgan_handwritten_digits.py interpolate        a walk between digits, as an animation
     python wgan_handwritten_digits.py --help             the options
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
@@ -32,6 +33,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
+
+import numpy as np
 
 from support import checkpoints, comparisons, devices, files, mnist
 from support.comparisons import initializers, seed_dropout
@@ -452,14 +455,18 @@ def mean_losses(training, iterations, done, saved):
 
 def save_epoch(generator, history, options):
     """What an epoch leaves: the row in history.csv, and a picture of the first 100 digits as they are now drawn."""
-    from support import pictures
+    from support import pictures, tensorboard
 
     folder = Path(options.models_dir, "training")
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     rows = [HISTORY, *([f"{row[column]:.10g}" for column in HISTORY] for row in history)]
     files.write_text(folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
-    digits = next(draw_digits(generator, 100, options.seed))
-    pictures.save_grid(folder / f"samples/epoch_{history[-1]['epoch']:04d}.png", digits)
+    digits, epoch = next(draw_digits(generator, 100, options.seed)), history[-1]["epoch"]
+    picture = folder / f"samples/epoch_{epoch:04d}.png"
+    pictures.save_grid(picture, digits)
+    if options.tensorboard:
+        values = {name: history[-1][name] for name in HISTORY[2:5]}
+        tensorboard.write(options.tensorboard, epoch, values, {"digits": picture})
 
 
 def save_run(history, options, about):
@@ -491,14 +498,18 @@ def save_run(history, options, about):
 # ---------------------------------------------------------------------------------------------------- drawing digits
 
 
+def to_pixels(images):
+    """Images [n, 28, 28, 1] in [-1, 1] -> uint8 [n, 28, 28], 0 to 255."""
+    return tf.cast(tf.round(tf.clip_by_value(images[..., 0] * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+
+
 @functools.lru_cache(maxsize=4)
 def compile_drawing(generator):
     """The function (number of a block, seed) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once."""
 
     def draw_block(block, seed):
         noise = tf.random.stateless_normal([BLOCK, generator.input_shape[-1]], tf.stack([seed, block]), alg="philox")
-        images = generator(noise, training=False)[..., 0]
-        return tf.cast(tf.round(tf.clip_by_value(images * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+        return to_pixels(generator(noise, training=False))
 
     return tf.function(draw_block, jit_compile=devices.use_xla(), autograph=False)
 
@@ -539,6 +550,37 @@ def generate(generator, options, about, interrupts):
     say(f"{options.images} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
 
 
+def walk(points, frames):
+    """Yields float32 latent vectors [frames, latent_dim], from each of `points` to the next, at the end to the first.
+
+    The way is along a great circle (spherical interpolation, White 2016): on the straight line between two normal
+    vectors lie shorter ones than a generator ever saw in training. It starts at a point and ends just before the next.
+    """
+    for start, end in zip(points, [*points[1:], points[0]], strict=True):
+        angle = np.arccos(np.clip(start @ end / (np.linalg.norm(start) * np.linalg.norm(end)), -1.0, 1.0))
+        part = np.arange(frames)[:, None] / frames
+        if np.sin(angle) < 1e-6:  # the same point twice
+            yield np.broadcast_to(start, (frames, len(start)))
+        else:
+            yield ((np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)).astype(np.float32)
+
+
+def interpolate(generator, options):
+    """Writes what the generator draws on a walk between latent points: interpolation.gif, and interpolation.png.
+
+    In the second each row is the way from one of the points to the next, 20 pictures of it at most.
+    """
+    from support import pictures
+
+    latent_dim = generator.input_shape[-1]
+    points = [tf.random.stateless_normal([latent_dim], [seed, 1], alg="philox").numpy() for seed in options.walk]
+    ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
+    folder, columns = Path(options.models_dir), np.unique(np.linspace(0, options.frames - 1, 20).round().astype(int))
+    pictures.save_film(folder / "interpolation.gif", np.concatenate(ways))
+    pictures.save_grid(folder / "interpolation.png", np.concatenate([way[columns] for way in ways]), len(columns))
+    say(f"a walk between {len(points)} latent points in {folder / 'interpolation.gif'} and .png")
+
+
 # ------------------------------------------------------------------------------------------------------------- main
 
 
@@ -562,9 +604,11 @@ def run(options, interrupts):
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
     with contextlib.ExitStack() as held:
-        written = {"train": options.models_dir, "generate": options.images_dir}
-        for folder in {os.path.realpath(written[step]): written[step] for step in options.steps}.values():
+        written = {step: options.images_dir if step == "generate" else options.models_dir for step in options.steps}
+        for folder in {os.path.realpath(folder): folder for folder in written.values()}.values():
             held.enter_context(files.own_folder(folder))
+        if options.tensorboard:
+            files.make_folder(options.tensorboard)
         if "generate" in options.steps:
             files.check_image_folder(options.images_dir, options.images)
         if digits:
@@ -573,6 +617,8 @@ def run(options, interrupts):
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
             generate(generator, options, about, interrupts)
+        if "interpolate" in options.steps:
+            interpolate(generator, options)
 
 
 def main(arguments=None):

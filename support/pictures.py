@@ -38,6 +38,13 @@ def save_animation(path, pictures, seconds=8.0):
         )
 
 
+def save_film(path, images, scale=4, milliseconds=60):
+    """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that goes round and round."""
+    frames = [Image.fromarray(image).resize([scale * side for side in reversed(image.shape)]) for image in images]
+    with write_whole(path) as temporary:
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+
+
 def save_curves(path, history, panels):
     """Writes curves over the epochs to `path` as a PNG, one panel above the other.
 

@@ -106,6 +106,23 @@ def test_cross_entropy_is_that_of_logits():
     assert float(wgan.generator_objective("cross-entropy", fake)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_walk_goes_through_its_points_along_great_circles():
+    points = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
+    ways = list(wgan.walk(points, 10))
+    assert [way.shape for way in ways] == [(10, 16)] * 3
+    for way, start, end in zip(ways, points, [*points[1:], points[0]], strict=True):
+        np.testing.assert_allclose(way[0], start, rtol=1e-5)
+        lengths = np.linalg.norm(way, axis=1)
+        assert lengths.min() > 0.95 * min(np.linalg.norm(start), np.linalg.norm(end))
+        steps = np.linalg.norm(np.diff(np.vstack([way, end]), axis=0), axis=1)
+        assert steps.max() < 2 * steps.min()
+
+
+def test_a_walk_between_equal_points_stands_still():
+    point = np.ones(4, np.float32)
+    assert all((way == 1).all() for way in wgan.walk([point, point], 3))
+
+
 @pytest.mark.parametrize("recipe", ["wgan-gp", "dcgan", "gan"])
 def test_a_box_is_refused_where_nothing_is_clipped(recipe, tmp_path):
     process = run_script("--recipe", recipe, "--clip", 1, cwd=tmp_path)
