@@ -394,7 +394,7 @@ def train(digits, options=None, interrupts=None):
         done += 1
         in_epoch = (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked
-        if asked and not own_checkpoints and checkpoints.newest(checkpoint_folder):
+        if asked and done < total and not own_checkpoints and checkpoints.newest(checkpoint_folder):
             break  # hardly begun: what an earlier training left there is worth more
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
             estimate = float(training.sums[0]) / in_epoch

@@ -110,9 +110,10 @@ def fused(function):
     """`function` compiled to one pass over its arrays, where that is known to work; for arithmetic without matrices.
 
     That is XLA, which on a CPU is as quick at such things as it is slow at convolutions. On Linux only, where it was
-    tried.
+    tried, and on a GPU only where use_xla.
     """
-    return tf.function(function, jit_compile=platform.system() == "Linux", autograph=False)
+    xla = platform.system() == "Linux" and (use_xla() or not tf.config.list_physical_devices("GPU"))
+    return tf.function(function, jit_compile=xla, autograph=False)
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 """What the program finds out about the machine."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from support import devices
@@ -50,6 +52,36 @@ def test_without_such_units_training_multiplies_in_float32(processor):
     found, exact = products()
     assert found.dtype == tf.float32
     assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "expected"),
+    [("2.21.0", (9, 0), True), ("2.21.0", (12, 0), False), ("2.22.0", (12, 0), True)],
+)
+def test_nothing_is_compiled_with_xla_for_a_gpu_on_which_that_ends_the_process(
+    monkeypatch, version, capability, expected
+):
+    asked = []
+    config = SimpleNamespace(
+        list_physical_devices=lambda kind: [kind],
+        experimental=SimpleNamespace(get_device_details=lambda gpu: {"compute_capability": capability}),
+    )
+    of_a_gpu = SimpleNamespace(
+        config=config, __version__=version, function=lambda f, jit_compile, autograph: asked.append(jit_compile)
+    )
+    monkeypatch.setattr(devices, "tf", of_a_gpu)
+    monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
+    devices.fused(len)
+    assert devices.use_xla() is expected
+    assert asked == [expected]
+
+
+def test_bfloat16_is_in_use_on_a_processor_that_has_units_for_it():
+    """Without which the next test says nothing."""
+    if not devices.uses_bfloat16():
+        pytest.skip("this processor has none")
+    found, exact = products()
+    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
 
 
 def test_outside_of_training_products_are_in_float32(processor):

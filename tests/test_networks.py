@@ -1,5 +1,7 @@
 """The rules that make it a WGAN with weight clipping: networks, boxes, randomness."""
 
+import signal
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -7,6 +9,7 @@ from conftest import ROOT
 import wgan_handwritten_digits as wgan
 from support import mnist
 from support.devices import import_tensorflow, keras, tf
+from support.interrupts import Interrupted
 
 import_tensorflow("cpu")
 
@@ -156,6 +159,26 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     images = next(wgan.draw_digits(generator, 16))
     assert images.shape == (16, 28, 28)
     assert critic(images[..., None] / np.float32(127.5) - 1).shape == (16, 1)
+
+
+def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
+    few = mnist.Digits(mnist.load().train_images[:64], None, None, None, "64 digits", "0" * 64)
+    asked = options(epochs=1, batch_size=16, models_dir=str(tmp_path))
+    wgan.train(few, asked)  # leaves an older checkpoint
+
+    class InTheLast:
+        left = 2  # iterations
+
+        @property
+        def asked(self):
+            self.left -= 1
+            return None if self.left else signal.SIGINT
+
+    (tmp_path / "training/run.json").unlink()
+    with pytest.raises(Interrupted) as end:
+        wgan.train(few, asked, InTheLast())
+    assert end.value.saved
+    assert (tmp_path / "training/run.json").exists()
 
 
 def test_weights_that_are_not_finite_are_found_though_the_losses_are(images):
