@@ -79,7 +79,6 @@ class Recipe:
     decay: bool = False  # the learning rate falls linearly, nearly to zero
 
 
-# All but wgan-paper found by the searches that benchmarks/results/search.md tells of.
 RECIPES = {
     "wgan": Recipe(
         *(10, 32, 2, 1e-3, 64, 2.0),
@@ -446,9 +445,10 @@ def mean_losses(training, iterations, done, saved):
     means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
     weights = (variable.numpy() for variable in [*training.critic.variables, *training.average.variables])
     if not all(map(math.isfinite, [*means.values(), *(weight.sum() for weight in weights)])):
+        box = " or --clip" if training.bounds else ""
         last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
         raise TrainingError(
-            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate or --clip"
+            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate{box}"
         )
     return means
 
@@ -559,21 +559,23 @@ def walk(points, frames):
     for start, end in zip(points, [*points[1:], points[0]], strict=True):
         angle = np.arccos(np.clip(start @ end / (np.linalg.norm(start) * np.linalg.norm(end)), -1.0, 1.0))
         part = np.arange(frames)[:, None] / frames
-        if np.sin(angle) < 1e-6:  # the same point twice
-            yield np.broadcast_to(start, (frames, len(start)))
-        else:
-            yield ((np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)).astype(np.float32)
+        if np.sin(angle) > 1e-6:
+            way = (np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)
+        else:  # on one line through the origin, where there is no one great circle
+            way = (1 - part) * start + part * end
+        yield way.astype(np.float32)
 
 
 def interpolate(generator, options):
     """Writes what the generator draws on a walk between latent points: interpolation.gif, and interpolation.png.
 
-    In the second each row is the way from one of the points to the next, 20 pictures of it at most.
+    In the second each row is the way from one of the points to the next, 20 pictures of it at most. The point of a seed
+    is the latent vector of that seed's digit 0.
     """
     from support import pictures
 
     latent_dim = generator.input_shape[-1]
-    points = [tf.random.stateless_normal([latent_dim], [seed, 1], alg="philox").numpy() for seed in options.walk]
+    points = [tf.random.stateless_normal([latent_dim], [seed, 0], alg="philox").numpy() for seed in options.walk]
     ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
     folder, columns = Path(options.models_dir), np.unique(np.linspace(0, options.frames - 1, 20).round().astype(int))
     pictures.save_film(folder / "interpolation.gif", np.concatenate(ways))
@@ -645,7 +647,8 @@ def main(arguments=None):
                 f"; go on with: python {subprocess.list2cmdline(command) if os.name == 'nt' else shlex.join(command)}"
             )
     except tf.errors.OpError as error:  # memory of the device, mostly
-        problem, status = f"TensorFlow: {error.message.splitlines()[0]}; a smaller --batch-size may help", 1
+        hint = "; a smaller --batch-size may help" if "train" in options.steps else ""
+        problem, status = f"TensorFlow: {error.message.splitlines()[0]}{hint}", 1
     warn(problem)
     return status
 

@@ -96,9 +96,9 @@ def build_dense_generator(latent_dim=100, choices=0, seed=0):
 
 
 def seed_dropout(network, seed):
-    """Makes what the Dropout layers of `network` leave out next a function of `seed`, int32 [2].
+    """Makes what the Dropout layers of `network` leave out next a function of `seed`, integers [2].
 
-    They have a random state of their own, which would make a resumed training another one.
+    They have a random state of their own, the same in every training and on every device.
     """
     for number, layer in enumerate(network.layers):
         if isinstance(layer, keras.layers.Dropout):

@@ -102,7 +102,7 @@ class Options:
         "train",
         metavar="PATH",
     )
-    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1))
+    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1), ("train", "generate"))
     resume: bool = _option(False, "go on with the training that was interrupted in --models-dir", step="train")
     device: str = _option(
         "auto", "what to compute on; auto: a GPU where TensorFlow sees one", choices=("auto", "cpu", "gpu")
@@ -114,7 +114,7 @@ class Options:
         "train",
         metavar="DIR",
     )
-    summary: bool = _option(False, "print the layers of both networks and exit")
+    summary: bool = _option(False, "print the layers of both networks and exit", step="train")
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -1,12 +1,19 @@
 """The GANs besides the default one: each trains in the same loop and keeps to the same rules."""
 
+import dataclasses
+import signal
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import ROOT, run_script
 
 import wgan_handwritten_digits as wgan
+from support import mnist
 from support.comparisons import build_dense_generator
 from support.devices import import_tensorflow, keras, tf
+from support.interrupts import Interrupted
+from support.models import load_generator
 
 import_tensorflow("cpu")
 
@@ -25,14 +32,39 @@ def start(images, recipe, **given):
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
-def test_an_iteration_changes_both_networks_and_draws_images(images, recipe):
+def test_an_iteration_changes_both_networks(images, recipe):
     training, iterate = start(images, recipe)
-    before = [variable.numpy() for variable in training.critic.trainable_variables]
+    networks = training.critic, training.generator, training.average
+    before = [[variable.numpy() for variable in network.trainable_variables] for network in networks]
     iterate()
-    assert any((old != new.numpy()).any() for old, new in zip(before, training.critic.trainable_variables, strict=True))
-    drawn = next(wgan.draw_digits(training.average, 3))
-    assert drawn.shape == (3, 28, 28) and drawn.std() > 0
     assert np.isfinite(training.sums.numpy()).all()
+    for network, old in zip(networks, before, strict=True):
+        new = [variable.numpy() for variable in network.trainable_variables]
+        assert all((one != other).any() for one, other in zip(old, new, strict=True))
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_the_networks_go_the_way_that_their_objectives_point(images, recipe):
+    """Over some iterations the critic tells real images from those that the generator drew at first."""
+    training, iterate = start(images, recipe)
+    real = images[:32, ..., None] / np.float32(127.5) - 1
+    fake = training.generator(np.random.default_rng(0).normal(size=(32, training.generator.input_shape[1])))
+    before = float(wgan.wasserstein_estimate(training.critic(real), training.critic(fake)))
+    for _ in range(4):
+        iterate()
+    assert float(wgan.wasserstein_estimate(training.critic(real), training.critic(fake))) > before
+
+
+def test_the_penalty_is_part_of_the_critics_update(images):
+    weights = []
+    for penalty in (0.0, 10.0):
+        recipe = dataclasses.replace(wgan.RECIPES["wgan-gp"], penalty=penalty)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(wgan.RECIPES, "wgan-gp", recipe)
+            training, iterate = start(images, "wgan-gp")
+            iterate()
+        weights.append(training.critic.get_weights())
+    assert any((one != other).any() for one, other in zip(*weights, strict=True))
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
@@ -47,10 +79,32 @@ def test_going_on_from_a_state_gives_the_weights_of_a_training_without_a_break(i
     second, iterate = start(images, recipe)
     for variable, value in zip(second.variables, [variable.numpy() for variable in first.variables], strict=True):
         variable.assign(value)
+    for layer in second.critic.layers:  # their own state must not count
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([7, 7])
     iterate()
     iterate()
     for variable, other in zip(whole.variables, second.variables, strict=True):
         np.testing.assert_array_equal(variable.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_a_training_that_is_interrupted_and_resumed_from_disk_saves_the_same_models(images, recipe, tmp_path):
+    few = mnist.Digits(images, None, None, None, "64 digits", "0" * 64)
+
+    def train(folder, interrupts=None, **more):
+        given = {"batch_size": 8, "n_critic": 1, "epochs": 1, "models_dir": str(tmp_path / folder)}
+        return wgan.train(few, wgan.Options(recipe=recipe, **given, **more), interrupts)
+
+    train("whole")
+    with pytest.raises(Interrupted):
+        train("broken", SimpleNamespace(asked=signal.SIGTERM))
+    train("broken", resume=True)
+    for name in ("generator.keras", "critic.keras"):
+        whole, broken = (keras.models.load_model(tmp_path / folder / name) for folder in ("whole", "broken"))
+        for one, other in zip(whole.get_weights(), broken.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert load_generator(tmp_path / "whole/generator.keras").output_shape == (None, 28, 28, 1)
 
 
 def test_dropout_is_a_function_of_the_seed_and_of_the_iteration_alone(images):
@@ -118,9 +172,10 @@ def test_a_walk_goes_through_its_points_along_great_circles():
         assert steps.max() < 2 * steps.min()
 
 
-def test_a_walk_between_equal_points_stands_still():
-    point = np.ones(4, np.float32)
-    assert all((way == 1).all() for way in wgan.walk([point, point], 3))
+def test_a_walk_between_points_on_one_line_is_straight():
+    first, second = wgan.walk([np.ones(4, np.float32), np.full(4, -2, np.float32)], 3)
+    np.testing.assert_allclose(first[:, 0], [1, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(second[:, 0], [-2, -1, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("recipe", ["wgan-gp", "dcgan", "gan"])
