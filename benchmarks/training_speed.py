@@ -3,20 +3,23 @@
     python benchmarks/training_speed.py [--setting default|paper] [--rounds 7] [--iterations 10]
 
 An iteration is n_critic updates of the critic, each with its clipping, and one of the generator. All rows train the
-networks of wgan_handwritten_digits.py with the same batches; they differ in how. The rows are:
+networks of wgan_handwritten_digits.py, of the same form, with batches of the same size. The rows are:
 
-ours             compile_iteration of the program
+ours             compile_iteration of the program; it alone gathers and scales its batches out of all of MNIST, centres
+                 the critic's units (default setting), lowers the rate, sums the losses and keeps a running average
 ours, float32    the same without products in bfloat16, where the CPU has units for them
 tf.function      a training step for each of the two networks, compiled, called from a loop that slices numpy arrays
-train_step, fit  a keras.Model with a train_step of its own, as in the examples of keras.io
+train_step, fit  a keras.Model with a train_step of its own, as in the examples of keras.io; ten times as many
+                 iterations at a time, for fit takes a while to start
 batchwise        predict, train_on_batch, and np.clip of get_weights, as in the books and collections of 2018 to 2020
-PyTorch          eager and torch.compile, where PyTorch is installed
+PyTorch          eager and torch.compile, where PyTorch is installed; in bfloat16 as well, where ours is
 
 The limit is the iteration's floating-point operations in matrix products, over the rate at which this machine
-multiplies matrices of 1024 x 1024 in float32, measured in the same process.
+multiplies matrices of 1024 x 1024, measured in the same process, in float32 and where ours uses it in bfloat16.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -151,10 +154,11 @@ def keras_fit(setting, images):
     model = Gan()
     model.compile(setting.optimizer(), setting.optimizer())
 
+    seen = setting.n_critic * setting.batch
+    real = np.resize(setting.real, (200 * seen, 28, 28, 1))
+
     def run(iterations):
-        count = iterations * setting.n_critic * setting.batch
-        real = np.resize(setting.real, (count, 28, 28, 1))
-        model.fit(real, batch_size=setting.n_critic * setting.batch, epochs=1, verbose=0)
+        model.fit(real[: iterations * seen], batch_size=seen, epochs=1, verbose=0)
 
     return run
 
@@ -171,7 +175,8 @@ def batchwise(setting, images):
     latent = keras.Input((setting.options.latent_dim,))
     combined = keras.Model(latent, critic(generator(latent)))
     combined.compile(loss=loss, optimizer=setting.optimizer())
-    combined.train_on_batch(setting.noise(2), -np.ones((2, 1), np.float32))  # traced while the critic is frozen
+    wanted = -np.ones((setting.generator_batch, 1), np.float32)
+    combined.train_on_batch(setting.noise(setting.generator_batch), wanted)  # traced while the critic is frozen
     critic.trainable = True
     ones = np.ones((setting.batch, 1), np.float32)
 
@@ -185,15 +190,13 @@ def batchwise(setting, images):
                 [np.clip(weight, -bound, bound) for weight, bound in zip(critic.get_weights(), bounds, strict=True)]
             )
             if number % setting.n_critic == setting.n_critic - 1:
-                combined.train_on_batch(
-                    setting.noise(setting.generator_batch), -np.ones((setting.generator_batch, 1), np.float32)
-                )
+                combined.train_on_batch(setting.noise(setting.generator_batch), wanted)
 
     return run
 
 
-def pytorch(setting, images, compiled=False):
-    """The same networks and step in PyTorch."""
+def pytorch(setting, images, compiled=False, bfloat16=False):
+    """The same networks and steps in PyTorch."""
     import torch
     from torch import nn
 
@@ -208,7 +211,8 @@ def pytorch(setting, images, compiled=False):
             return torch.cat([noise, wgan.CHOICE * chosen], 1)
 
     critic = nn.Sequential(
-        nn.Conv2d(1, 64, 12, 2, padding=5),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4, 64, 6, padding="same"),
         nn.LeakyReLU(wgan.LEAK),
         nn.Conv2d(64, 64, 4, 2, padding=1),
         nn.LeakyReLU(wgan.LEAK),
@@ -232,7 +236,7 @@ def pytorch(setting, images, compiled=False):
     rate = {"lr": setting.options.learning_rate, "alpha": 0.9}
     for_critic = torch.optim.RMSprop(critic.parameters(), **rate)
     for_generator = torch.optim.RMSprop(generator.parameters(), **rate)
-    bounds = [wgan.RECIPES["wgan-paper"].clip] * len(list(critic.parameters()))
+    bounds = setting.networks()[2]  # in the same order, and layers of the same sizes
     data = torch.from_numpy(np.ascontiguousarray(setting.real.transpose(0, 3, 1, 2)))
 
     def critic_loss(real):
@@ -251,15 +255,21 @@ def pytorch(setting, images, compiled=False):
         for number in range(iterations * setting.n_critic):
             first = number * setting.batch % len(data)
             for_critic.zero_grad()
-            critic_loss(data[first : first + setting.batch]).backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss = critic_loss(data[first : first + setting.batch])
+            loss.backward()
             for_critic.step()
             with torch.no_grad():
                 for parameter, bound in zip(critic.parameters(), bounds, strict=True):
                     parameter.clamp_(-bound, bound)
             if number % setting.n_critic == setting.n_critic - 1:
+                critic.requires_grad_(False)  # no gradients for weights that are not updated
                 for_generator.zero_grad()
-                generator_loss().backward()
+                with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                    loss = generator_loss()
+                loss.backward()
                 for_generator.step()
+                critic.requires_grad_(True)
 
     return run
 
@@ -319,23 +329,30 @@ def main():
     rows["tf.function"] = compiled_steps(setting, images)
     rows["train_step, fit"] = keras_fit(setting, images)
     rows["batchwise"] = batchwise(setting, images)
-    try:
-        rows["PyTorch eager"] = pytorch(setting, images)
-        rows["torch.compile"] = pytorch(setting, images, compiled=True)
-    except ImportError:
+    if importlib.util.find_spec("torch"):
+        for kind in (False, True) if devices.uses_bfloat16() else (False,):
+            name = ", bfloat16" if kind else ""
+            rows["PyTorch eager" + name] = pytorch(setting, images, bfloat16=kind)
+            rows["torch.compile" + name] = pytorch(setting, images, compiled=True, bfloat16=kind)
+    else:
         print("PyTorch is not installed: its rows are left out", file=sys.stderr)
     for name, run in list(rows.items()):
         try:
             run(3)  # compiles, traces
-        except Exception as error:  # torch.compile without a C++ compiler
-            print(f"{name}: left out, {str(error).splitlines()[0]}", file=sys.stderr)
+        except Exception as error:  # without a C++ compiler, mostly
+            if not name.startswith("torch.compile"):
+                raise
+            print(f"{name}: left out, {error!r:.200}", file=sys.stderr)
             del rows[name]
     seconds, rates = {name: [] for name in rows}, {"float32": [], "bfloat16": []}
+    order = list(rows)
     for _ in range(options.rounds):
-        for name, run in rows.items():
+        order = order[1:] + order[:1]  # so that no row always comes first
+        for name in order:
+            iterations = options.iterations * (10 if "fit" in name else 1)
             start = time.perf_counter()
-            run(options.iterations)
-            seconds[name].append((time.perf_counter() - start) / options.iterations)
+            rows[name](iterations)
+            seconds[name].append((time.perf_counter() - start) / iterations)
         for dtype, found in rates.items():
             if dtype == "float32" or devices.uses_bfloat16():
                 found.append(product_rate(getattr(tf, dtype)))
