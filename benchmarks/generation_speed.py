@@ -8,8 +8,8 @@ predict, Pillow               predict for each image, saved by Pillow
 predict, plt.imsave           the same, saved by matplotlib without a figure
 predict, plt.savefig          the same, as a figure with an image in it, as most scripts do
 
-Those that call predict for each image are timed on a sample and multiplied up. The limit is the generator's time for the images alone, drawn in
-the same blocks, and the writing of ready-made files of the same size.
+Those that call predict for each image are timed on a sample and multiplied up. The limit is the generator's time for
+the images alone, drawn in the same blocks, and the writing of ready-made files of the same size.
 """
 
 import argparse
