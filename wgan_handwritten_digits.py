@@ -385,11 +385,13 @@ def train(digits, options=None, interrupts=None):
     total, done = options.epochs * epoch_length, int(training.iteration)
     iterate = compile_iteration(training, images, options, total)
     progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
-    asked = None  # the number of the signal that asks to end
+    asked, compiling = None, True  # asked: the number of the signal that asks to end
 
     while done < total and not asked:
-        with devices.training_precision():
+        # The first one is compiled, of which some versions of TensorFlow tell.
+        with devices.quiet_standard_error() if compiling else contextlib.nullcontext(), devices.training_precision():
             iterate()
+        compiling = False
         done += 1
         in_epoch = (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked

@@ -8,23 +8,11 @@ import statistics
 import sys
 from pathlib import Path
 
-ROWS = [
-    ("frechet_distance", "Fréchet distance * ↓", ".3f"),
-    ("precision", "precision * ↑", ".3f"),
-    ("recall", "recall * ↑", ".3f"),
-    ("density", "density * ↑", ".3f"),
-    ("coverage", "coverage * ↑", ".3f"),
-    ("sliced_wasserstein", "sliced Wasserstein * ↓", ".4f"),
-    ("classifier_score", "classifier score ↑", ".2f"),
-    ("confident", "confident ↑", ".3f"),
-    ("digit_divergence", "digit divergence ↓", ".4f"),
-    ("duplicates", "duplicates ↓", ".0f"),
-    ("nearest_distance", "nearest distance * ≈", ".2f"),
-    ("copies", "copies * ↓", ".0f"),
-]
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results"
+sys.path.insert(0, str(ROOT))
 
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from evaluate_digits import FIGURES  # noqa: E402
 
 
 def table(names):
@@ -38,12 +26,13 @@ def table(names):
     ]
     real, [seeds] = runs[0][0]["real"], {len(reports) for reports in runs}
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
-    for key, name, form in ROWS:
+    for key, name, better, form, _ in FIGURES:
+        form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is no whole number
         cells = []
         for reports in runs:
             values = [report["figures"][key] for report in reports]
             cells.append(f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}")
-        lines.append(f"| {' | '.join([name, *cells, format(real[key], form)])} |")
+        lines.append(f"| {' | '.join([f'{name} {better}', *cells, format(real[key], form)])} |")
     shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
     cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
     lines.append(f"| least and largest share of a digit | {' | '.join(cells)} |")

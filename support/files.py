@@ -38,7 +38,7 @@ def naming(path):
     try:
         yield
     except OSError as error:
-        if error.errno:
+        if error.errno and error.filename is None:
             error.filename = str(path)
         raise
 
