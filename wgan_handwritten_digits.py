@@ -21,37 +21,32 @@ of its weights are clipped into a box. This file is in the order in which that h
 
 import contextlib
 import functools
-import json
 import math
 import os
-import re
 import shlex
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from support import checkpoints, comparisons, devices, files, mnist
-from support.comparisons import initializers, seed_dropout
+from support import checkpoints, comparisons, devices, files, mnist, pictures
+from support.comparisons import STRIDED, initializers, seed_dropout
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
 from support.models import ModelError, load_generator, save_model
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
+from support.runs import Run
 
 VERSION = "0.1.0"
-STRIDED = {"strides": 2, "padding": "same"}
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
 CHOICE = 6.0  # how much a choice counts in the generator: nearly as much as all other latent numbers together
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
-SECONDS_BETWEEN_CHECKPOINTS = 60
 BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
-HISTORY = ("epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss", "seconds")  # history.csv
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
@@ -285,7 +280,8 @@ def build_training(options):
         generator_optimizer=generator_optimizer,
         bounds=bounds,
         iteration=iteration,  # how many are done
-        sums=sums,  # of the Wasserstein estimate and the two losses, over the iterations of this epoch
+        sums=sums,  # of the headline and the two losses, over the iterations of this epoch
+        headline="Wasserstein estimate" if recipe.objective == "wasserstein" else "score difference",
         variables=[*(variable.value for variable in [*networks, *optimizers]), iteration, sums],
     )
 
@@ -372,54 +368,46 @@ def train(digits, options=None, interrupts=None):
     """
     options = complete(options or Options(), RECIPES)
     devices.import_tensorflow(options.device)
-    training = build_training(options)
-    folder, images, about = Path(options.models_dir), digits.train_images, describe_run(options, digits)
-    checkpoint_folder, own_checkpoints, record = folder / "training/checkpoints", [], {"history": [], "seconds": 0.0}
-    if options.resume:
-        path, record = checkpoints.resume(checkpoint_folder, training.variables, about, warn)
-        own_checkpoints.append(path)
-    elif given_up := checkpoints.given_up(checkpoint_folder):
-        warn(given_up)
-    record["about"] = about
-    history, epoch_length = record["history"], math.ceil(len(images) / (options.batch_size * options.n_critic))
-    total, done = options.epochs * epoch_length, int(training.iteration)
-    iterate = compile_iteration(training, images, options, total)
-    progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
-    asked, compiling = None, True  # asked: the number of the signal that asks to end
+    training, folder = build_training(options), Path(options.models_dir)
+    run = Run(folder / "training", describe_run(options, digits), training.variables, options.resume, warn)
+    epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
+    total, done, asked = options.epochs * epoch_length, int(training.iteration), None  # asked: to end, by which signal
+    iterate = compile_iteration(training, digits.train_images, options, total)
+    progress, first = Progress(total, done), True
 
     while done < total and not asked:
         # The first one is compiled, of which some versions of TensorFlow tell.
-        with devices.quiet_standard_error() if compiling else contextlib.nullcontext(), devices.training_precision():
+        with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_precision():
             iterate()
-        compiling = False
-        done += 1
-        in_epoch = (done - 1) % epoch_length + 1
+        first, done = False, done + 1
+        epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked
-        if asked and done < total and not own_checkpoints and checkpoints.newest(checkpoint_folder):
-            break  # hardly begun: what an earlier training left there is worth more
+        if asked and done < total and not run.worth_saving():
+            break
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
             estimate = float(training.sums[0]) / in_epoch
             speed = progress.speed(done) * options.n_critic * options.batch_size
-            words = f"Wasserstein estimate {estimate:.4g}, {speed:.0f} images/s"
-            progress.show(done, f"epoch {len(history) + 1}/{options.epochs}, {words}")
-        if in_epoch == epoch_length or asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            means = mean_losses(training, in_epoch, done, own_checkpoints)
-            record["seconds"] = round(seconds_before + progress.seconds(), 2)
+            words = f"{training.headline} {estimate:.4g}, {speed:.0f} images/s"
+            progress.show(done, f"epoch {epoch}/{options.epochs}, {words}")
+        if in_epoch == epoch_length or asked or run.checkpoint_due():
+            means = mean_losses(training, in_epoch, done, run.own)
             if in_epoch == epoch_length:
-                history.append({"epoch": done // epoch_length, "step": done, **means, "seconds": record["seconds"]})
                 training.sums.assign(tf.zeros(3, tf.float64))
-                save_epoch(training.average, history, options)
-                words = f"Wasserstein estimate {means['wasserstein_estimate']:.4g}, {clock(record['seconds'])}"
-                say(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
-            checkpoints.save(checkpoint_folder, done, training.variables, record, own_checkpoints)
-            saved = time.monotonic()
-    if own_checkpoints:
+                picture = next(draw_digits(training.average, 100, options.seed))
+                run.save_epoch(done, means, picture, options.tensorboard)
+                words = f"{training.headline} {next(iter(means.values())):.4g}, {clock(run.seconds())}"
+                say(f"epoch {epoch}/{options.epochs}, {words}, {progress.left(done)} left")
+            run.save_checkpoint(done)
+    if run.own:
         save_model(training.average, folder / "generator.keras")
         save_model(training.critic, folder / "critic.keras")
     if done >= total:
-        save_run(history, options, about)
+        run.finish(
+            ("E[C(real)] - E[C(generated)]", "scores", {column_name(training.headline): training.headline}),
+            ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
+        )
     if asked:
-        raise Interrupted(asked, saved=bool(own_checkpoints))
+        raise Interrupted(asked, saved=bool(run.own))
     return training.average, training.critic
 
 
@@ -430,13 +418,13 @@ def describe_run(options, digits):
         "recipe": asdict(RECIPES[options.recipe]),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
         "versions": {"program": VERSION, **devices.package_versions()},
-        "device": {
-            "name": devices.device_name(),
-            "xla": devices.use_xla(),
-            "onednn": devices.uses_onednn(),
-            "bfloat16": devices.uses_bfloat16(),
-        },
+        "device": devices.describe(),
     }
+
+
+def column_name(headline):
+    """What a figure is called in history.csv."""
+    return headline.lower().replace(" ", "_")
 
 
 def mean_losses(training, iterations, done, saved):
@@ -444,7 +432,8 @@ def mean_losses(training, iterations, done, saved):
 
     Raises TrainingError, which names the last of the checkpoints `saved`, where losses or weights are not finite.
     """
-    means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
+    names = column_name(training.headline), "critic_loss", "generator_loss"
+    means = dict(zip(names, (float(value) / iterations for value in training.sums.numpy()), strict=True))
     weights = (variable.numpy() for variable in [*training.critic.variables, *training.average.variables])
     if not all(map(math.isfinite, [*means.values(), *(weight.sum() for weight in weights)])):
         box = " or --clip" if training.bounds else ""
@@ -453,48 +442,6 @@ def mean_losses(training, iterations, done, saved):
             f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate{box}"
         )
     return means
-
-
-def save_epoch(generator, history, options):
-    """What an epoch leaves: the row in history.csv, and a picture of the first 100 digits as they are now drawn."""
-    from support import pictures, tensorboard
-
-    folder = Path(options.models_dir, "training")
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    rows = [HISTORY, *([f"{row[column]:.10g}" for column in HISTORY] for row in history)]
-    files.write_text(folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
-    digits, epoch = next(draw_digits(generator, 100, options.seed)), history[-1]["epoch"]
-    picture = folder / f"samples/epoch_{epoch:04d}.png"
-    pictures.save_grid(picture, digits)
-    if options.tensorboard:
-        values = {name: history[-1][name] for name in HISTORY[2:5]}
-        tensorboard.write(options.tensorboard, epoch, values, {"digits": picture})
-
-
-def save_run(history, options, about):
-    """What the whole training leaves: run.json, the curves, and the epochs' pictures as an animation."""
-    from support import pictures
-
-    folder = Path(options.models_dir, "training")
-    record = {"about": about, "seconds": history[-1]["seconds"], "final": history[-1]}
-    files.write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
-    samples = [folder / f"samples/epoch_{row['epoch']:04d}.png" for row in history]
-    pictures.save_animation(folder / "progress.gif", samples)
-    for path in set((folder / "samples").glob("epoch_*.png")) - set(samples):  # of a longer training before
-        if re.fullmatch(r"epoch_\d{4,}\.png", path.name):
-            path.unlink()
-    pictures.save_curves(
-        folder / "curves.png",
-        history,
-        [
-            (
-                "What the critic raises and the generator lowers",
-                "scores",
-                {"wasserstein_estimate": "Wasserstein estimate"},
-            ),
-            ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
-        ],
-    )
 
 
 # ---------------------------------------------------------------------------------------------------- drawing digits
@@ -528,25 +475,11 @@ def draw_digits(generator, count, seed=0):
         yield draw_block(tf.constant(first // BLOCK), tf.constant(seed)).numpy()[: count - first]
 
 
-def encode_ahead(parts):
-    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
-
-    def encode():
-        images = next(parts, None)
-        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(encode)
-        while (encoded := coming.result()) is not None:
-            coming = thread.submit(encode)
-            yield encoded
-
-
 def generate(generator, options, about, interrupts):
     """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
     start = time.monotonic()
     parts = draw_digits(generator, options.images, options.seed)
-    files.fill_images(options.images_dir, encode_ahead(parts), options.images, about)
+    files.fill_images(options.images_dir, pictures.encode_ahead(parts), options.images, about)
     with interrupts.deferred():  # the new digits take the old ones' place at one stroke
         files.finish_images(options.images_dir)
     say(f"{options.images} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
@@ -574,8 +507,6 @@ def interpolate(generator, options):
     In the second each row is the way from one of the points to the next, 20 pictures of it at most. The point of a seed
     is the latent vector of that seed's digit 0.
     """
-    from support import pictures
-
     latent_dim = generator.input_shape[-1]
     points = [tf.random.stateless_normal([latent_dim], [seed, 0], alg="philox").numpy() for seed in options.walk]
     ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
