@@ -12,7 +12,7 @@ from support.files import flush, write_whole
 KEPT = 2
 # What a resumed run may have different from the one that was interrupted.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
-MAY_CHANGE |= {"walk", "frames", "tensorboard"}
+MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
 
 
 class CheckpointError(Exception):
@@ -99,7 +99,7 @@ def _remove_all_but(kept, folder):
 def _differences(then, now):
     """(name, value then, value now) for each thing that two trainings were made of and that makes them two."""
     for group in ("options", "recipe", "data"):
-        for name in now[group]:
-            if name not in MAY_CHANGE | {"source"} and then[group].get(name) != now[group][name]:
+        for name in now[group].keys() & then[group].keys():  # an older version had less to tell, and did as we do
+            if name not in MAY_CHANGE | {"source"} and then[group][name] != now[group][name]:
                 option = "--" + name.replace("_", "-") if group == "options" else f"{group} {name}"
-                yield option, then[group].get(name), now[group][name]
+                yield option, then[group][name], now[group][name]
