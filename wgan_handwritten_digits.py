@@ -21,6 +21,7 @@ of its weights are clipped into a box. This file is in the order in which that h
 
 import contextlib
 import functools
+import hashlib
 import math
 import os
 import shlex
@@ -320,8 +321,9 @@ def compile_iteration(training, images, options, iterations):
     @replicas.fused
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
-        for statistic in generator.non_trainable_variables:  # of batch norm
-            statistic.assign(replicas.mean(statistic.value))
+        statistics = [value for value in generator.non_trainable_variables if value.name.startswith("moving_")]
+        for statistic, mean_value in zip(statistics, replicas.means(statistics), strict=True):  # of batch norm
+            statistic.assign(mean_value)
         # The running average of the weights draws better than the weights of any one iteration, which circle around
         # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
         done = tf.cast(training.iteration, tf.float32)
@@ -358,7 +360,7 @@ def compile_iteration(training, images, options, iterations):
             generator_loss = generator_objective(recipe.objective, scores)
             share = generator_loss / replicas.count()
         update_generator(tape.gradient(share, generator.trainable_variables))
-        training.sums.assign_add(replicas.mean(tf.stack([estimate, critic_loss, generator_loss])))
+        training.sums.assign_add(*replicas.means([tf.stack([estimate, critic_loss, generator_loss])]))
         training.iteration.assign_add(1)
 
     return replicas.compile_for_all(iterate, images[..., None])
@@ -376,15 +378,17 @@ def train(digits, options=None, interrupts=None):
     is nothing to resume from, Interrupted when it was asked to end.
     """
     options = complete(options or Options(), RECIPES)
-    devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout))
-    replicas.check_batch(options.batch_size)
+    devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout, options.batch_size))
     with replicas.scope():
         training = build_training(options)
     about, chief = describe_run(options, digits), replicas.is_chief()
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
-    replicas.check_equal(done)
+    if not replicas.equal(checkpoints.fingerprint(about, training.variables)):
+        raise TrainingError(
+            "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
+        )
     iterate = compile_iteration(training, digits.train_images, options, total)
     progress, first, asked = Progress(total, done, silent=not chief), True, None  # asked: to end, by which signal
 
@@ -394,7 +398,7 @@ def train(digits, options=None, interrupts=None):
             iterate()
         first, done = False, done + 1
         epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
-        asked = replicas.agree(interrupts and interrupts.asked, done)
+        asked = replicas.agree(interrupts and interrupts.asked, done % 10 == 0 or done == total)
         if asked and done < total and not run.worth_saving():
             break
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
@@ -539,7 +543,7 @@ def warn(line):
 def run(options, interrupts):
     """Checks all that can be checked before anything is written, then takes the steps in turn."""
     training = "train" in options.steps and not options.summary
-    join = functools.partial(replicas.join, options.worker_timeout) if training else None
+    join = functools.partial(replicas.join, options.worker_timeout, options.batch_size) if training else None
     if not options.data and not mnist.MNIST.exists():
         devices.import_tensorflow(options.device, join)  # before Keras, whose own copy of MNIST is used
     digits = mnist.load(options.data) if training else None
@@ -553,6 +557,7 @@ def run(options, interrupts):
     if training and not replicas.is_chief():  # which alone writes
         with interrupts.deferred():
             train(digits, options, interrupts)
+            replicas.wait_for_all()
         return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
@@ -569,9 +574,12 @@ def run(options, interrupts):
                 generator, _ = train(digits, options, interrupts)
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
+            if not digits:
+                about["sha256"] = hashlib.sha256(model_path.read_bytes()).hexdigest()
             generate(generator, options, about, interrupts)
         if "interpolate" in options.steps:
             interpolate(generator, options)
+        replicas.wait_for_all()
 
 
 def main(arguments=None):
@@ -599,9 +607,9 @@ def main(arguments=None):
             )
     except tf.errors.OpError as error:  # memory of the device, mostly
         hint = "; a smaller --batch-size may help" if "train" in options.steps else ""
+        problem, status = f"TensorFlow: {error.message.splitlines()[0]}{hint}", 1
         if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
-            hint = "; another worker was lost: start all of them again, with --resume"
-        problem, status = f"TensorFlow: {error.message.splitlines()[0].split('}} ')[-1]}{hint}", 1
+            problem = f"another worker was lost ({type(error).__name__}): start all of them again, with --resume"
     warn(problem)
     return status
 

@@ -1,10 +1,12 @@
 """Files and folders that appear whole or not at all, and the lock that keeps two runs apart."""
 
+import collections
 import contextlib
 import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,7 +23,8 @@ def write_whole(path):
     The bytes are on the disk before the name is: a reader, a crash or a full disk never meets half a file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Not the process's number, which is no one's own among containers that share a disk.
+    temporary = path.with_name(f".{path.stem}.{secrets.randbits(64)}.partial{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -74,7 +77,7 @@ def own_folder(folder, shard=None):
     folder = Path(folder)
     make_folder(folder)  # an earlier run's lock opens even where no file can be made
     region = part_of(1 << 20, shard)  # of the lock's bytes, which need not be there; shards do not overlap
-    with open(folder / ".lock", "a+b") as lock:
+    with _open_lock(folder) as lock:
         try:
             if os.name == "nt":
                 import msvcrt
@@ -96,11 +99,18 @@ def own_folder(folder, shard=None):
         yield folder
 
 
+def _open_lock(folder):
+    try:
+        return open(folder / ".lock", "a+b")
+    except OSError as error:  # another user's, perhaps
+        raise FolderError(f"{folder / '.lock'}: {error.strerror}; choose another folder") from None
+
+
 def _remove_leftovers(folder):
     """Removes what write_whole leaves where a run writes in `folder`, when its process is killed."""
     for place in ("", "training", "training/samples", "training/checkpoints"):
         for path in (folder / place).glob(".*.partial.*"):
-            if re.fullmatch(r"\.\w+\.\d+\.partial\.\w+", path.name):
+            if re.fullmatch(r"\.\.?\w+\.\d+\.partial\.\w+", path.name):
                 path.unlink(missing_ok=True)
 
 
@@ -209,9 +219,12 @@ def _move_images(complete, folder):
     """Moves the images in the folder `complete` to `folder`."""
     for path, new in _manifests(complete).items():
         numbers, shard, names = part_of(new["images"], new["shard"]), new["shard"], _written([new])
-        for name, number in _written(_manifests(folder).values()).items():
+        others = _manifests(folder)
+        before = others.pop(folder / path.name, None)  # of these images the new manifest takes the only record
+        stale = _written([before] if before else []).keys() - _written(others.values()).keys()
+        for name, number in _written([*others.values(), *([before] if before else [])]).items():
             replaced = number in numbers or (number >= numbers.stop and (not shard or shard[0] == shard[1]))
-            if replaced and name not in names:
+            if (replaced or name in stale) and name not in names:
                 (folder / name).unlink(missing_ok=True)
         # The manifest first: names that it holds and that are not there yet do no harm, images that it lacks would.
         os.replace(path, folder / path.name)
@@ -226,16 +239,14 @@ def _move_images(complete, folder):
 
 def _join_manifests(folder):
     """Where all shards of a set of images have written theirs, makes one manifest of them, as one process writes it."""
-    sets = [manifest for manifest in _manifests(folder).values() if manifest["shard"]]
-    for one in sets:
-        parts, about = one["shard"][1], {name: value for name, value in one.items() if name != "shard"}
-        if (
-            sum(other == about | {"shard": [number, parts]} for number in range(1, parts + 1) for other in sets)
-            == parts
-        ):
-            write_text(folder / MANIFEST, json.dumps(about, indent=2) + "\n")
+    found = collections.Counter()
+    for manifest in _manifests(folder).values():
+        if shard := manifest.pop("shard"):
+            found[json.dumps(manifest, indent=2), shard[1]] += 1
+    for (text, parts), count in found.items():
+        if count == parts:
+            write_text(folder / MANIFEST, text + "\n")
             _remove_manifests_of_shards(folder)
-            return
 
 
 def _remove_manifests_of_shards(folder):

@@ -165,7 +165,7 @@ def _parser(recipes, description, version):
         if default is None and name in vars(next(iter(recipes.values()))):
             values = {recipe: getattr(entry, name) for recipe, entry in recipes.items() if getattr(entry, name)}
             arguments["help"] += f" (default: {', '.join(f'{recipe} {value:g}' for recipe, value in values.items())})"
-        elif default not in (None, False):
+        elif default is not None and default is not False:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
             arguments["help"] += f" (default: {shown})"
         parser.add_argument("--" + name.replace("_", "-"), **arguments)

@@ -17,6 +17,7 @@ import threading
 from support import devices
 from support.devices import DeviceError, tf
 
+FEWEST = 32  # images that are worth a GPU of their own: with fewer, it mostly starts operations
 _cluster = None  # the strategy, once it is made
 
 
@@ -40,10 +41,11 @@ def workers_in_environment():
         ) from None
 
 
-def join(timeout):
+def join(timeout, batch):
     """Makes this process one of those of TF_CONFIG; waits for the others, `timeout` seconds at most, then ends it.
 
-    Without TF_CONFIG, and with more than one GPU, all of them are used. To be called before anything is computed.
+    Without TF_CONFIG, batches of so many images are divided among the GPUs of this machine, as far as that is worth it.
+    To be called before anything is computed. Raises DeviceError.
     """
     global _cluster
     if _cluster:
@@ -56,8 +58,20 @@ def join(timeout):
                 _cluster = tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError:  # in a notebook, mostly
             raise DeviceError("TF_CONFIG is set: training takes a process in which nothing was computed yet") from None
-    elif len(tf.config.get_visible_devices("GPU")) > 1:
-        _cluster = tf.distribute.MirroredStrategy()
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise DeviceError(
+                f"worker {number} cannot join the others ({reason}): is its port in TF_CONFIG free?"
+            ) from None
+        if batch % count():
+            raise DeviceError(f"--batch-size {batch} is not divisible by the number of replicas, which is {count()}")
+    elif (gpus := share_among(len(tf.config.get_visible_devices("GPU")), batch)) > 1:
+        _cluster = tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(gpus)])
+
+
+def share_among(gpus, batch):
+    """The number of GPUs, of so many, that a batch is best divided among: equal shares, of FEWEST images at least."""
+    return max((n for n in range(1, gpus + 1) if batch % n == 0 and batch // n >= FEWEST), default=1)
 
 
 @contextlib.contextmanager
@@ -68,17 +82,19 @@ def _ended_after(seconds, line):
     faulthandler's timer needs none; what it writes goes to a process that says the line in its place.
     """
     speak = "import sys; sys.stdin.read(1) and sys.exit(sys.argv[1])"
-    signals = {}
+    command, signals = [sys.executable, "-S", "-c", speak, line], {}
     if threading.current_thread() is threading.main_thread():
         signals = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    with subprocess.Popen([sys.executable, "-S", "-c", speak, line], stdin=subprocess.PIPE) as speaker:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=speaker.stdin)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    for number, handler in signals.items():  # TensorFlow has put one of its own in the place of SIGTERM's
-        signal.signal(number, handler)
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as speaker:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=speaker.stdin)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+    finally:
+        for number, handler in signals.items():  # TensorFlow has put one of its own in the place of SIGTERM's
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def count():
@@ -152,42 +168,38 @@ def own_seed(seed):
     return tf.random.experimental.stateless_fold_in(seed, _number()) if _cluster else seed
 
 
-def mean(value):
-    """The mean over the replicas of a float tensor or variable."""
-    if not _cluster:
-        return value
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tf.identity(value))
+def means(values):
+    """The means over the replicas of float tensors or variables, a list; at one go, for each go takes its time."""
+    if not (_cluster and values):
+        return values
+    average = tf.distribute.ReduceOp.MEAN
+    return tf.distribute.get_replica_context().all_reduce(average, [tf.identity(value) for value in values])
 
 
 def total(value):
     """The sum over all processes of a whole number; to be called by all of them at the same point of the program."""
-    if not several_processes():
-        return value
     return int(_adder()(tf.constant(value, tf.int64))) * workers_in_environment()[0] // count()
 
 
-def check_batch(size):
-    """Raises DeviceError where a batch of this size cannot be divided among the replicas."""
-    if size % count():
-        raise DeviceError(f"--batch-size {size}: is not divisible by the number of replicas, which is {count()}")
+def equal(number):
+    """True where this whole number is the same in all processes."""
+    return not several_processes() or total(number) == number * workers_in_environment()[0]
 
 
-def check_equal(done):
-    """Raises DeviceError where the processes have not all done the same number of iterations."""
-    if total(done) != done * workers_in_environment()[0]:
-        raise DeviceError(
-            "the workers found different checkpoints: --models-dir has to be one folder that all of them see"
-        )
+def wait_for_all():
+    """Returns when all processes have come here: TensorFlow takes those that end early for crashed."""
+    if several_processes():
+        total(0)
 
 
-def agree(asked, done):
-    """The number of the signal that asks any of the processes to end, or None; seldom asked for, as it takes time.
+def agree(asked, now):
+    """The number of the signal that asks any process to end, or None: all have to end after the same iteration.
 
-    For all of them have to end after the same iteration.
+    Several processes ask each other only where `now` is true, as that takes time; it has to be the same in all.
     """
     if not several_processes():
         return asked
-    return (asked or signal.SIGTERM) if done % 10 == 0 and total(bool(asked)) else None
+    return (asked or signal.SIGTERM) if now and total(bool(asked)) else None
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from conftest import ROOT, SCRIPT
 from support import replicas
 from support.devices import DeviceError
 
-TRAIN = ("train", "--epochs", 8, "--batch-size", 32, "--seed", 5)
+TRAIN = ("train", "--epochs", 16, "--batch-size", 32, "--seed", 5)
 
 # Two devices in one process. The generator of "plain" has no batch norm, which is each replica's own.
 LOGICAL = """
@@ -71,6 +71,17 @@ for recipe in ("wgan", "dcgan") if count > 1 else ():
     average, critic = train(recipe, recipe + "_broken", resume=True)
     for one, other in zip(whole, [*critic.get_weights(), *average.get_weights()], strict=True):
         np.testing.assert_array_equal(one, other)
+if count > 1:
+    options = wgan.complete(wgan.Options(recipe="wgan-gp", batch_size=8), wgan.RECIPES)
+    with replicas.scope():
+        training = wgan.build_training(options)
+    wgan.compile_iteration(training, digits.train_images, options, 9)()
+    for variable in training.variables:  # the sums of the losses included
+        one, other = (value.numpy() for value in replicas._cluster.experimental_local_results(variable))
+        assert (one == other).all() and np.isfinite(one).all(), variable.name
+    seeds = replicas._cluster.run(lambda: replicas.own_seed(tf.constant([1, 2])))
+    one, other = (value.numpy() for value in replicas._cluster.experimental_local_results(seeds))
+    assert (one != other).any()
 np.savez(f"{folder}/found.npz", **found)
 """
 
@@ -90,13 +101,17 @@ def test_two_devices_train_as_one_does_and_resume_exactly(small_data, tmp_path):
 
 
 def workers(command, folders, **more):
-    """Starts a process for each of `folders`, in it, as the workers of one cluster; returns them."""
+    """Starts a process for each of `folders`, in it, as the workers of one cluster; returns them.
+
+    command: that of all, a list, or a list of such, one for each.
+    """
+    commands = command if isinstance(command[0], list) else [command] * len(folders)
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in folders]
     addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
     for server in sockets:
         server.close()
     started = []
-    for number, folder in enumerate(folders):
+    for number, (folder, command) in enumerate(zip(folders, commands, strict=True)):
         folder.mkdir(exist_ok=True)
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
         environment = os.environ | {"TF_CONFIG": json.dumps(config)} | more
@@ -170,6 +185,8 @@ def started_and_training(command, folder):
     deadline = time.monotonic() + 120
     while not list(folder.glob("saved_models/training/checkpoints/step_*.npz")) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if not list(folder.glob("saved_models/training/checkpoints/step_*.npz")):
+        pytest.fail(f"no checkpoint: {finish(started)}")
     return started
 
 
@@ -182,7 +199,7 @@ def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pa
     assert "--resume" in errors[0].splitlines()[-1]
     statuses, errors = finish(workers([*command, "--resume"], [tmp_path, tmp_path]))
     assert statuses == [0, 0], errors
-    checkpoint = "saved_models/training/checkpoints/step_000000032.npz"
+    checkpoint = "saved_models/training/checkpoints/step_000000064.npz"
     with np.load(tmp_path / checkpoint) as resumed, np.load(pair[0][0] / checkpoint) as whole:
         for name in set(whole.files) - {"record"}:
             np.testing.assert_array_equal(resumed[name], whole[name])
@@ -205,15 +222,16 @@ def test_a_worker_that_never_comes_is_not_waited_for_without_an_end(small_data, 
     command = script(*TRAIN, "--data", small_data, "--worker-timeout", 3)
     first, second = workers(command, [tmp_path, tmp_path])
     second.kill()
-    statuses, errors = finish([first])
-    assert statuses == [1]
+    (status, _), errors = finish([first, second])
+    assert status == 1
     assert errors[0].splitlines()[-1].startswith("worker 0: waited 3 s") and "--worker-timeout" in errors[0]
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(small_data, tmp_path):
     started = workers(script(*TRAIN, "--batch-size", 33, "--data", small_data), [tmp_path, tmp_path])
     statuses, errors = finish(started)
-    assert statuses[0] == 2 and "--batch-size 33" in errors[0].splitlines()[-1]
+    assert statuses == [2, 2]
+    assert all("--batch-size 33" in error.splitlines()[-1] for error in errors)
     assert not list(tmp_path.rglob("*.npz"))
 
 
@@ -229,6 +247,32 @@ def test_a_tf_config_that_cannot_be_meant_is_one_clear_line(monkeypatch, text):
     with pytest.raises(DeviceError, match="TF_CONFIG") as error:
         replicas.workers_in_environment()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "batch", "used"), [(0, 32, 1), (8, 32, 1), (8, 256, 8), (3, 256, 2), (8, 96, 3), (4, 100, 2), (2, 65, 1)]
+)
+def test_a_batch_is_divided_evenly_among_as_many_gpus_as_it_is_worth(gpus, batch, used):
+    assert replicas.share_among(gpus, batch) == used
+
+
+def test_workers_with_different_options_do_not_train(small_data, tmp_path):
+    commands = [script(*TRAIN, "--data", small_data, "--learning-rate", rate) for rate in (0.001, 0.002)]
+    statuses, errors = finish(workers(commands, [tmp_path, tmp_path]))
+    assert statuses == [1, 1], errors
+    assert any("the same options" in error.splitlines()[-1] for error in errors)
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_port_that_is_taken_is_one_clear_line(small_data, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = {"cluster": {"worker": [address, "127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}
+        command = list(map(str, script(*TRAIN, "--data", small_data, "--worker-timeout", 60)))
+        environment = os.environ | {"TF_CONFIG": json.dumps(config)}
+        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert process.returncode == 2, process.stderr
+    assert "port" in process.stderr.splitlines()[-1] and "Traceback" not in process.stderr
 
 
 def test_tf_config_says_who_is_who(monkeypatch):

@@ -41,6 +41,9 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
     for process in shards(model, tmp_path, 3, 1203):
         assert process.returncode == 0 and process.stderr.startswith("401 digits in "), process.stderr
     assert everything(tmp_path / "images") == everything(whole / "generated_images")
+    # Shards of another generator, under the same name, are not taken for the rest of these.
+    manifest = json.loads((tmp_path / "images/.digits.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def fill(folder, total, shard=None, content=b"new"):
@@ -66,6 +69,17 @@ def test_shards_take_the_place_of_all_images_of_an_earlier_run(tmp_path, before,
         fill(tmp_path, after, (part, 3))
     assert images(tmp_path) == {files.image_name(number, after): b"new" for number in range(after)}
     assert json.loads((tmp_path / ".digits.json").read_text()) == {"images": after, "seed": "new"}
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 10), (12, 20), (20, 20)])
+@pytest.mark.parametrize("left", [1, 2, 3])
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 1, 3), (3, 2, 1)])
+def test_shards_take_the_place_of_what_fewer_of_as_many_shards_left(tmp_path, before, after, left, order):
+    fill(tmp_path, before, (left, 3), b"old")
+    for part in order:
+        fill(tmp_path, after, (part, 3))
+    assert images(tmp_path) == {files.image_name(number, after): b"new" for number in range(after)}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
 
