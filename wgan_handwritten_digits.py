@@ -3,6 +3,7 @@
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
     python wgan_handwritten_digits.py train              the first two of these
     python wgan_handwritten_digits.py generate           the last, with the generator that was saved
+    python wgan_handwritten_digits.py interpolate        a walk between digits, as an animation
     python wgan_handwritten_digits.py --help             the options
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
@@ -20,35 +21,32 @@ of its weights are clipped into a box. This file is in the order in which that h
 
 import contextlib
 import functools
-import itertools
-import json
 import math
 import os
-import re
 import shlex
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from support import checkpoints, devices, files, mnist
+import numpy as np
+
+from support import checkpoints, comparisons, devices, files, mnist, pictures
+from support.comparisons import STRIDED, initializers, seed_dropout
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
 from support.models import ModelError, load_generator, save_model
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
+from support.runs import Run
 
 VERSION = "0.1.0"
-STRIDED = {"strides": 2, "padding": "same"}
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
 CHOICE = 6.0  # how much a choice counts in the generator: nearly as much as all other latent numbers together
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations
-SECONDS_BETWEEN_CHECKPOINTS = 60
 BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
-HISTORY = ("epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss", "seconds")  # history.csv
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
@@ -61,31 +59,43 @@ class Recipe:
     epochs: int
     batch_size: int
     n_critic: int
-    clip: float
     learning_rate: float
     latent_dim: int
-    generator_rate: float  # the generator's learning rate, in units of the critic's
-    generator_batch: int  # images in an update of the generator, in units of the batch size
-    choices: int  # so many kinds of images are kept apart, see build_generator
-    clip_scaled: bool  # the box of each layer is clip times the bound of its He initialisation, not clip itself
-    centred: bool  # the weights of each unit of the critic have mean zero, see clip_weights
-    decay: bool  # the learning rate falls linearly, nearly to zero
+    clip: float | None = None  # None: the weights are not clipped
+    networks: str = "convolutional"  # a key of NETWORKS
+    objective: str = "wasserstein"  # or "cross-entropy"
+    penalty: float = 0.0  # weight of the gradient penalty
+    optimizer: str = "rmsprop"  # a key of OPTIMIZERS
+    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
+    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
+    choices: int = 0  # so many kinds of images are kept apart, see build_generator
+    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
+    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
+    decay: bool = False  # the learning rate falls linearly, nearly to zero
 
 
 RECIPES = {
-    # found by the search that benchmarks/results/search.md tells of
-    "wgan": Recipe(10, 32, 2, 2.0, 1e-3, 64, 2.0, 2, 10, clip_scaled=True, centred=True, decay=True),
-    # the settings of the paper's algorithm 1, for comparison, for about the same minutes
-    "wgan-paper": Recipe(20, 64, 5, 0.01, 5e-5, 100, 1.0, 1, 0, clip_scaled=False, centred=False, decay=False),
+    "wgan": Recipe(
+        *(10, 32, 2, 1e-3, 64, 2.0),
+        generator_rate=2.0,
+        generator_batch=2,
+        choices=10,
+        clip_scaled=True,
+        centred=True,
+        decay=True,
+    ),
+    # The settings of algorithm 1 of the paper, for comparison.
+    "wgan-paper": Recipe(20, 64, 5, 5e-5, 100, 0.01),
+    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
+    "wgan-gp": Recipe(11, 32, 2, 5e-4, 64, penalty=10.0, optimizer="adam", choices=10, generator_batch=2, decay=True),
+    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
+    # et al. 2014).
+    "dcgan": Recipe(11, 64, 1, 2e-4, 100, networks="dcgan", objective="cross-entropy", optimizer="adam", decay=True),
+    "gan": Recipe(40, 64, 1, 2e-4, 100, networks="dense", objective="cross-entropy", optimizer="adam", decay=True),
 }
 
 
 # --------------------------------------------------------------------------------------------------------- networks
-
-
-def initializers(kind, seed, first):
-    """An endless row of initialisers of that kind, each with a number of its own, fixed by `seed` and `first`."""
-    return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
 
 
 def build_critic(seed=0):
@@ -152,17 +162,55 @@ def build_generator(latent_dim=64, choices=10, seed=0):
     return keras.Model(latent, values, name="generator")
 
 
+NETWORKS = {
+    "convolutional": (build_critic, build_generator),
+    "dcgan": (comparisons.build_dcgan_discriminator, comparisons.build_dcgan_generator),
+    "dense": (comparisons.build_dense_discriminator, comparisons.build_dense_generator),
+}
+
+
 # -------------------------------------------------------------------------------------------------------- objective
 
 
-def mean_score(scores):
-    """The mean of float32 scores [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse."""
-    return tf.reduce_mean(tf.cast(scores, tf.float64))
+def mean(values):
+    """The mean of float32 [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse for it."""
+    return tf.reduce_mean(tf.cast(values, tf.float64))
 
 
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: what the critic raises and the generator lowers (equation 2 of the paper)."""
-    return mean_score(real_scores) - mean_score(fake_scores)
+    return mean(real_scores) - mean(fake_scores)
+
+
+def critic_objective(objective, real_scores, fake_scores):
+    """What the critic or discriminator minimises, from its scores [n, 1] of real and of generated images."""
+    if objective == "wasserstein":
+        return -wasserstein_estimate(real_scores, fake_scores)
+    # Binary cross-entropy of logits: -log sigmoid(real) - log(1 - sigmoid(fake)).
+    return mean(tf.math.softplus(-real_scores)) + mean(tf.math.softplus(fake_scores))
+
+
+def generator_objective(objective, fake_scores):
+    """What the generator minimises, from the scores [n, 1] of its images."""
+    if objective == "wasserstein":
+        return -mean(fake_scores)
+    # Not the negative of the discriminator's, whose gradient vanishes while that wins (Goodfellow et al. 2014).
+    return mean(tf.math.softplus(-fake_scores))
+
+
+def gradient_penalty(critic, real, fake, seed):
+    """The mean of (|gradient of C| - 1)^2 at points between images real and fake, float32 [n, 28, 28, 1].
+
+    The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
+    """
+    part = tf.random.stateless_uniform([real.shape[0], 1, 1, 1], seed, alg="philox")
+    between = real + part * (fake - real)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(between)
+        scores = critic(between, training=True)
+    gradient = tape.gradient(scores, between)
+    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
+    return mean(tf.square(length - 1.0))
 
 
 def clip_bounds(critic, clip, scaled):
@@ -195,22 +243,30 @@ def clip_weights(critic, bounds, centred):
 # --------------------------------------------------------------------------------------------------------- training
 
 
+OPTIMIZERS = {
+    # No momentum: it would carry each network on to where the other one was some updates ago.
+    "rmsprop": lambda rate: keras.optimizers.RMSprop(rate, rho=0.9),
+    "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9),
+}
+
+
 def build_training(options):
     """Everything that changes while training: networks, the generator's running average, optimizers, counters.
 
     Two calls with equal `options` give equal values. `variables` is the complete state, in a fixed order.
     """
     recipe = RECIPES[options.recipe]
+    build_critic, build_generator = NETWORKS[recipe.networks]
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    # No momentum: it would carry each network on to where the other one was some updates ago.
-    critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
-    generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
+    critic_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate)
+    generator_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate * recipe.generator_rate)
     critic_optimizer.build(critic.trainable_variables)
     generator_optimizer.build(generator.trainable_variables)
-    bounds = clip_bounds(critic, options.clip, recipe.clip_scaled)
-    clip_weights(critic, bounds, recipe.centred)
+    bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else None
+    if bounds:
+        clip_weights(critic, bounds, recipe.centred)
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
     sums = tf.Variable(tf.zeros(3, tf.float64), name="sums")
@@ -224,7 +280,8 @@ def build_training(options):
         generator_optimizer=generator_optimizer,
         bounds=bounds,
         iteration=iteration,  # how many are done
-        sums=sums,  # of the Wasserstein estimate and the two losses, over the iterations of this epoch
+        sums=sums,  # of the headline and the two losses, over the iterations of this epoch
+        headline="Wasserstein estimate" if recipe.objective == "wasserstein" else "score difference",
         variables=[*(variable.value for variable in [*networks, *optimizers]), iteration, sums],
     )
 
@@ -243,7 +300,8 @@ def compile_iteration(training, images, options, iterations):
     @devices.fused
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
-        clip_weights(critic, training.bounds, recipe.centred)
+        if training.bounds:
+            clip_weights(critic, training.bounds, recipe.centred)
 
     @devices.fused
     def update_generator(gradients):
@@ -259,7 +317,7 @@ def compile_iteration(training, images, options, iterations):
         # All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training
         # draws what an uninterrupted one draws. Philox gives the same numbers with XLA and without.
         seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
-        choose, critic_noise, generator_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        choose, critic_noise, generator_noise, more = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
         seen = options.n_critic * batch
         chosen = tf.random.stateless_uniform([seen], choose, 0, len(images), tf.int32, alg="philox")
         real = tf.cast(tf.gather(real_images, chosen), tf.float32) / 127.5 - 1.0
@@ -272,19 +330,24 @@ def compile_iteration(training, images, options, iterations):
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
 
-        for real_batch, fake_batch in zip(
-            tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True
-        ):
+        batches = zip(tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True)
+        for number, (real_batch, fake_batch) in enumerate(batches):
+            seed = tf.random.experimental.stateless_fold_in(more, number)
+            seed_dropout(critic, seed)
             with tf.GradientTape() as tape:
                 scores = critic(tf.concat([real_batch, fake_batch], 0), training=True)
-                estimate = wasserstein_estimate(scores[:batch], scores[batch:])
-                critic_loss = -estimate
+                critic_loss = critic_objective(recipe.objective, scores[:batch], scores[batch:])
+                if recipe.penalty:
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, seed)
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))
+            estimate = wasserstein_estimate(scores[:batch], scores[batch:])
 
+        seed_dropout(critic, more)
         with tf.GradientTape() as tape:
             noise = [batch * recipe.generator_batch, options.latent_dim]
             noise = tf.random.stateless_normal(noise, generator_noise, alg="philox")
-            generator_loss = -mean_score(critic(generator(noise, training=True), training=True))
+            scores = critic(generator(noise, training=True), training=True)
+            generator_loss = generator_objective(recipe.objective, scores)
         update_generator(tape.gradient(generator_loss, generator.trainable_variables))
         training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
         training.iteration.assign_add(1)
@@ -305,54 +368,46 @@ def train(digits, options=None, interrupts=None):
     """
     options = complete(options or Options(), RECIPES)
     devices.import_tensorflow(options.device)
-    training = build_training(options)
-    folder, images, about = Path(options.models_dir), digits.train_images, describe_run(options, digits)
-    checkpoint_folder, own_checkpoints, record = folder / "training/checkpoints", [], {"history": [], "seconds": 0.0}
-    if options.resume:
-        path, record = checkpoints.resume(checkpoint_folder, training.variables, about, warn)
-        own_checkpoints.append(path)
-    elif given_up := checkpoints.given_up(checkpoint_folder):
-        warn(given_up)
-    record["about"] = about
-    history, epoch_length = record["history"], math.ceil(len(images) / (options.batch_size * options.n_critic))
-    total, done = options.epochs * epoch_length, int(training.iteration)
-    iterate = compile_iteration(training, images, options, total)
-    progress, saved, seconds_before = Progress(total, done), time.monotonic(), record["seconds"]
-    asked, compiling = None, True  # asked: the number of the signal that asks to end
+    training, folder = build_training(options), Path(options.models_dir)
+    run = Run(folder / "training", describe_run(options, digits), training.variables, options.resume, warn)
+    epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
+    total, done, asked = options.epochs * epoch_length, int(training.iteration), None  # asked: to end, by which signal
+    iterate = compile_iteration(training, digits.train_images, options, total)
+    progress, first = Progress(total, done), True
 
     while done < total and not asked:
         # The first one is compiled, of which some versions of TensorFlow tell.
-        with devices.quiet_standard_error() if compiling else contextlib.nullcontext(), devices.training_precision():
+        with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_precision():
             iterate()
-        compiling = False
-        done += 1
-        in_epoch = (done - 1) % epoch_length + 1
+        first, done = False, done + 1
+        epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
         asked = interrupts and interrupts.asked
-        if asked and done < total and not own_checkpoints and checkpoints.newest(checkpoint_folder):
-            break  # hardly begun: what an earlier training left there is worth more
+        if asked and done < total and not run.worth_saving():
+            break
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
             estimate = float(training.sums[0]) / in_epoch
             speed = progress.speed(done) * options.n_critic * options.batch_size
-            words = f"Wasserstein estimate {estimate:.4g}, {speed:.0f} images/s"
-            progress.show(done, f"epoch {len(history) + 1}/{options.epochs}, {words}")
-        if in_epoch == epoch_length or asked or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            means = mean_losses(training, in_epoch, done, own_checkpoints)
-            record["seconds"] = round(seconds_before + progress.seconds(), 2)
+            words = f"{training.headline} {estimate:.4g}, {speed:.0f} images/s"
+            progress.show(done, f"epoch {epoch}/{options.epochs}, {words}")
+        if in_epoch == epoch_length or asked or run.checkpoint_due():
+            means = mean_losses(training, in_epoch, done, run.own)
             if in_epoch == epoch_length:
-                history.append({"epoch": done // epoch_length, "step": done, **means, "seconds": record["seconds"]})
                 training.sums.assign(tf.zeros(3, tf.float64))
-                save_epoch(training.average, history, options)
-                words = f"Wasserstein estimate {means['wasserstein_estimate']:.4g}, {clock(record['seconds'])}"
-                say(f"epoch {len(history)}/{options.epochs}, {words}, {progress.left(done)} left")
-            checkpoints.save(checkpoint_folder, done, training.variables, record, own_checkpoints)
-            saved = time.monotonic()
-    if own_checkpoints:
+                picture = next(draw_digits(training.average, 100, options.seed))
+                run.save_epoch(done, means, picture, options.tensorboard)
+                words = f"{training.headline} {next(iter(means.values())):.4g}, {clock(run.seconds())}"
+                say(f"epoch {epoch}/{options.epochs}, {words}, {progress.left(done)} left")
+            run.save_checkpoint(done)
+    if run.own:
         save_model(training.average, folder / "generator.keras")
         save_model(training.critic, folder / "critic.keras")
     if done >= total:
-        save_run(history, options, about)
+        run.finish(
+            ("E[C(real)] - E[C(generated)]", "scores", {column_name(training.headline): training.headline}),
+            ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
+        )
     if asked:
-        raise Interrupted(asked, saved=bool(own_checkpoints))
+        raise Interrupted(asked, saved=bool(run.own))
     return training.average, training.critic
 
 
@@ -363,13 +418,13 @@ def describe_run(options, digits):
         "recipe": asdict(RECIPES[options.recipe]),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
         "versions": {"program": VERSION, **devices.package_versions()},
-        "device": {
-            "name": devices.device_name(),
-            "xla": devices.use_xla(),
-            "onednn": devices.uses_onednn(),
-            "bfloat16": devices.uses_bfloat16(),
-        },
+        "device": devices.describe(),
     }
+
+
+def column_name(headline):
+    """What a figure is called in history.csv."""
+    return headline.lower().replace(" ", "_")
 
 
 def mean_losses(training, iterations, done, saved):
@@ -377,55 +432,24 @@ def mean_losses(training, iterations, done, saved):
 
     Raises TrainingError, which names the last of the checkpoints `saved`, where losses or weights are not finite.
     """
-    means = dict(zip(HISTORY[2:5], (float(value) / iterations for value in training.sums.numpy()), strict=True))
+    names = column_name(training.headline), "critic_loss", "generator_loss"
+    means = dict(zip(names, (float(value) / iterations for value in training.sums.numpy()), strict=True))
     weights = (variable.numpy() for variable in [*training.critic.variables, *training.average.variables])
     if not all(map(math.isfinite, [*means.values(), *(weight.sum() for weight in weights)])):
+        box = " or --clip" if training.bounds else ""
         last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
         raise TrainingError(
-            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate or --clip"
+            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate{box}"
         )
     return means
 
 
-def save_epoch(generator, history, options):
-    """What an epoch leaves: the row in history.csv, and a picture of the first 100 digits as they are now drawn."""
-    from support import pictures
-
-    folder = Path(options.models_dir, "training")
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    rows = [HISTORY, *([f"{row[column]:.10g}" for column in HISTORY] for row in history)]
-    files.write_text(folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
-    digits = next(draw_digits(generator, 100, options.seed))
-    pictures.save_grid(folder / f"samples/epoch_{history[-1]['epoch']:04d}.png", digits)
-
-
-def save_run(history, options, about):
-    """What the whole training leaves: run.json, the curves, and the epochs' pictures as an animation."""
-    from support import pictures
-
-    folder = Path(options.models_dir, "training")
-    record = {"about": about, "seconds": history[-1]["seconds"], "final": history[-1]}
-    files.write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
-    samples = [folder / f"samples/epoch_{row['epoch']:04d}.png" for row in history]
-    pictures.save_animation(folder / "progress.gif", samples)
-    for path in set((folder / "samples").glob("epoch_*.png")) - set(samples):  # of a longer training before
-        if re.fullmatch(r"epoch_\d{4,}\.png", path.name):
-            path.unlink()
-    pictures.save_curves(
-        folder / "curves.png",
-        history,
-        [
-            (
-                "What the critic raises and the generator lowers",
-                "scores",
-                {"wasserstein_estimate": "Wasserstein estimate"},
-            ),
-            ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
-        ],
-    )
-
-
 # ---------------------------------------------------------------------------------------------------- drawing digits
+
+
+def to_pixels(images):
+    """Images [n, 28, 28, 1] in [-1, 1] -> uint8 [n, 28, 28], 0 to 255."""
+    return tf.cast(tf.round(tf.clip_by_value(images[..., 0] * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
 
 
 @functools.lru_cache(maxsize=4)
@@ -434,8 +458,7 @@ def compile_drawing(generator):
 
     def draw_block(block, seed):
         noise = tf.random.stateless_normal([BLOCK, generator.input_shape[-1]], tf.stack([seed, block]), alg="philox")
-        images = generator(noise, training=False)[..., 0]
-        return tf.cast(tf.round(tf.clip_by_value(images * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+        return to_pixels(generator(noise, training=False))
 
     return tf.function(draw_block, jit_compile=devices.use_xla(), autograph=False)
 
@@ -452,28 +475,45 @@ def draw_digits(generator, count, seed=0):
         yield draw_block(tf.constant(first // BLOCK), tf.constant(seed)).numpy()[: count - first]
 
 
-def encode_ahead(parts):
-    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
-
-    def encode():
-        images = next(parts, None)
-        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(encode)
-        while (encoded := coming.result()) is not None:
-            coming = thread.submit(encode)
-            yield encoded
-
-
 def generate(generator, options, about, interrupts):
     """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
     start = time.monotonic()
     parts = draw_digits(generator, options.images, options.seed)
-    files.fill_images(options.images_dir, encode_ahead(parts), options.images, about)
+    files.fill_images(options.images_dir, pictures.encode_ahead(parts), options.images, about)
     with interrupts.deferred():  # the new digits take the old ones' place at one stroke
         files.finish_images(options.images_dir)
     say(f"{options.images} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
+
+
+def walk(points, frames):
+    """Yields float32 latent vectors [frames, latent_dim], from each of `points` to the next, at the end to the first.
+
+    The way is along a great circle (spherical interpolation, White 2016): on the straight line between two normal
+    vectors lie shorter ones than a generator ever saw in training. It starts at a point and ends just before the next.
+    """
+    for start, end in zip(points, [*points[1:], points[0]], strict=True):
+        angle = np.arccos(np.clip(start @ end / (np.linalg.norm(start) * np.linalg.norm(end)), -1.0, 1.0))
+        part = np.arange(frames)[:, None] / frames
+        if np.sin(angle) > 1e-6:
+            way = (np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)
+        else:  # on one line through the origin, where there is no one great circle
+            way = (1 - part) * start + part * end
+        yield way.astype(np.float32)
+
+
+def interpolate(generator, options):
+    """Writes what the generator draws on a walk between latent points: interpolation.gif, and interpolation.png.
+
+    In the second each row is the way from one of the points to the next, 20 pictures of it at most. The point of a seed
+    is the latent vector of that seed's digit 0.
+    """
+    latent_dim = generator.input_shape[-1]
+    points = [tf.random.stateless_normal([latent_dim], [seed, 0], alg="philox").numpy() for seed in options.walk]
+    ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
+    folder, columns = Path(options.models_dir), np.unique(np.linspace(0, options.frames - 1, 20).round().astype(int))
+    pictures.save_film(folder / "interpolation.gif", np.concatenate(ways))
+    pictures.save_grid(folder / "interpolation.png", np.concatenate([way[columns] for way in ways]), len(columns))
+    say(f"a walk between {len(points)} latent points in {folder / 'interpolation.gif'} and .png")
 
 
 # ------------------------------------------------------------------------------------------------------------- main
@@ -491,15 +531,19 @@ def run(options, interrupts):
     digits = mnist.load(options.data) if "train" in options.steps and not options.summary else None
     devices.import_tensorflow(options.device)
     if options.summary:
+        recipe = RECIPES[options.recipe]
+        build_critic, build_generator = NETWORKS[recipe.networks]
         build_critic().summary()
-        build_generator(options.latent_dim, RECIPES[options.recipe].choices).summary()
+        build_generator(options.latent_dim, recipe.choices).summary()
         return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
     with contextlib.ExitStack() as held:
-        written = {"train": options.models_dir, "generate": options.images_dir}
-        for folder in {os.path.realpath(written[step]): written[step] for step in options.steps}.values():
+        written = {step: options.images_dir if step == "generate" else options.models_dir for step in options.steps}
+        for folder in {os.path.realpath(folder): folder for folder in written.values()}.values():
             held.enter_context(files.own_folder(folder))
+        if options.tensorboard:
+            files.make_folder(options.tensorboard)
         if "generate" in options.steps:
             files.check_image_folder(options.images_dir, options.images)
         if digits:
@@ -508,6 +552,8 @@ def run(options, interrupts):
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
             generate(generator, options, about, interrupts)
+        if "interpolate" in options.steps:
+            interpolate(generator, options)
 
 
 def main(arguments=None):
@@ -534,7 +580,8 @@ def main(arguments=None):
                 f"; go on with: python {subprocess.list2cmdline(command) if os.name == 'nt' else shlex.join(command)}"
             )
     except tf.errors.OpError as error:  # memory of the device, mostly
-        problem, status = f"TensorFlow: {error.message.splitlines()[0]}; a smaller --batch-size may help", 1
+        hint = "; a smaller --batch-size may help" if "train" in options.steps else ""
+        problem, status = f"TensorFlow: {error.message.splitlines()[0]}{hint}", 1
     warn(problem)
     return status
 

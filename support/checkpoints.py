@@ -12,6 +12,7 @@ from support.files import flush, write_whole
 KEPT = 2
 # What a resumed run may have different from the one that was interrupted.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
+MAY_CHANGE |= {"walk", "frames", "tensorboard"}
 
 
 class CheckpointError(Exception):

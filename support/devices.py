@@ -146,6 +146,11 @@ def device_name():
     return f"CPU, {usable_cores()} cores"
 
 
+def describe():
+    """What computes and how, for the record of a run."""
+    return {"name": device_name(), "xla": use_xla(), "onednn": uses_onednn(), "bfloat16": uses_bfloat16()}
+
+
 def usable_cores():
     """The number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

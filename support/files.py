@@ -55,6 +55,15 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def make_folder(folder):
+    """Makes `folder` where it is missing. Raises FolderError where no file can be made in it."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
+
+
 @contextlib.contextmanager
 def own_folder(folder):
     """Makes `folder` where it is missing and holds it for this process alone. Raises FolderError.
@@ -62,12 +71,8 @@ def own_folder(folder):
     The operating system lets go of the lock when the process ends, however it ends.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()  # an earlier run's lock opens even where no file can be made
-        lock = open(folder / ".lock", "a+b")  # noqa: SIM115 (held until the end of the block)
-    except OSError as error:
-        raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
+    make_folder(folder)  # an earlier run's lock opens even where no file can be made
+    lock = open(folder / ".lock", "a+b")  # noqa: SIM115 (held until the end of the block)
     with lock:
         try:
             if os.name == "nt":

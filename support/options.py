@@ -4,7 +4,8 @@ import argparse
 import math
 from dataclasses import dataclass, field, fields, replace
 
-STEPS = ("train", "generate")
+STEPS = ("train", "generate", "interpolate")
+DEFAULT_STEPS = STEPS[:2]
 
 
 def whole_number(least, most):
@@ -37,6 +38,15 @@ def positive_number(most):
     return read
 
 
+def whole_numbers(text):
+    """A reader of two or more whole numbers with commas between them, for argparse."""
+    read = whole_number(0, 2**31 - 1)
+    numbers = tuple(read(part) for part in text.split(","))
+    if len(numbers) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is one number; name two or more, as in 1,2,3")
+    return numbers
+
+
 def path(text):
     """A reader of paths, for argparse: anything but nothing, and no character that no path can hold."""
     if not text or "\0" in text:
@@ -45,7 +55,8 @@ def path(text):
 
 
 def _option(default, help_text, read=None, step=None, **more):
-    """A field of Options: its default (None: the recipe's value), its help, its reader, the one step it belongs to."""
+    """A field of Options: default (None: the recipe's value), help, reader, the step or steps it is for."""
+    step = (step,) if isinstance(step, str) else step
     return field(default=default, metadata={"help": help_text, "read": read, "step": step, "more": more})
 
 
@@ -53,7 +64,7 @@ def _option(default, help_text, read=None, step=None, **more):
 class Options:
     """Everything that a run is asked to do. A field is an option of the command line; None is the recipe's value."""
 
-    steps: tuple = STEPS
+    steps: tuple = DEFAULT_STEPS
     recipe: str = _option("wgan", "which GAN to train", step="train")
     epochs: int = _option(
         None, "passes of the critic over as many real images as there are", whole_number(1, 1_000_000), "train"
@@ -72,7 +83,17 @@ class Options:
     images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
     images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
     models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
-    model: str = _option(None, "generate with the generator in this .keras file", path, "generate", metavar="FILE")
+    model: str = _option(
+        None, "draw with the generator in this .keras file", path, ("generate", "interpolate"), metavar="FILE"
+    )
+    walk: tuple = _option(
+        (0, 1, 2, 3, 4, 5, 6, 7),
+        "interpolate between these latent points, and from the last back to the first; each number is a seed",
+        whole_numbers,
+        "interpolate",
+        metavar="N,N,...",
+    )
+    frames: int = _option(20, "pictures from one point to the next", whole_number(1, 1_000), "interpolate")
     data: str = _option(
         None,
         "train on this .npz file (keys as in keras.datasets), folder of IDX files or folder of images, 28x28 grey "
@@ -81,12 +102,19 @@ class Options:
         "train",
         metavar="PATH",
     )
-    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1))
+    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1), ("train", "generate"))
     resume: bool = _option(False, "go on with the training that was interrupted in --models-dir", step="train")
     device: str = _option(
         "auto", "what to compute on; auto: a GPU where TensorFlow sees one", choices=("auto", "cpu", "gpu")
     )
-    summary: bool = _option(False, "print the layers of both networks and exit")
+    tensorboard: str = _option(
+        None,
+        "write the curves and the pictures there for TensorBoard, too (a package of its own)",
+        path,
+        "train",
+        metavar="DIR",
+    )
+    summary: bool = _option(False, "print the layers of both networks and exit", step="train")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -103,7 +131,8 @@ def _parser(recipes, description, version):
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("steps", nargs="*", metavar="{train,generate}", help="what to do; no step named: both, in turn")
+    steps = f"what to do; no step named: {' and '.join(DEFAULT_STEPS)}, in turn"
+    parser.add_argument("steps", nargs="*", metavar="{" + ",".join(STEPS) + "}", help=steps)
     parser.add_argument("--version", action="version", version=version)
     for item in fields(Options)[1:]:
         name, default, about = item.name, item.default, item.metadata
@@ -116,10 +145,11 @@ def _parser(recipes, description, version):
             arguments["type"] = about["read"]
             arguments.setdefault("metavar", "DIR" if name.endswith("_dir") else "R" if item.type is float else "N")
         if default is None and name in vars(next(iter(recipes.values()))):
-            values = {recipe: getattr(entry, name) for recipe, entry in recipes.items()}
+            values = {recipe: getattr(entry, name) for recipe, entry in recipes.items() if getattr(entry, name)}
             arguments["help"] += f" (default: {', '.join(f'{recipe} {value:g}' for recipe, value in values.items())})"
         elif default not in (None, False):
-            arguments["help"] += f" (default: {default})"
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            arguments["help"] += f" (default: {shown})"
         parser.add_argument("--" + name.replace("_", "-"), **arguments)
     return parser
 
@@ -133,14 +163,19 @@ def read_options(arguments, recipes, description, version):
     given = vars(parser.parse_intermixed_args(arguments))
     for step in given["steps"]:
         if step not in STEPS:
-            parser.error(f"there is no step {step!r}; the steps are {' and '.join(STEPS)}")
-    given["steps"] = tuple(step for step in STEPS if step in given["steps"]) or STEPS
+            parser.error(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
+    given["steps"] = tuple(step for step in STEPS if step in given["steps"]) or DEFAULT_STEPS
     for item in fields(Options)[1:]:
-        step = item.metadata["step"]
-        if item.name in given and step and step not in given["steps"]:
-            parser.error(f"--{item.name.replace('_', '-')} belongs to the step {step!r}, which was not asked for")
+        steps = item.metadata["step"]
+        if item.name in given and steps and not set(steps) & set(given["steps"]):
+            names = " or ".join(map(repr, steps))
+            parser.error(f"--{item.name.replace('_', '-')} belongs to the step {names}, which was not asked for")
+    recipe = given.get("recipe", "wgan")
+    for name in given:
+        if getattr(recipes[recipe], name, "") is None:
+            parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} has no such thing")
     if given.get("model") and "train" in given["steps"]:
-        parser.error("--model belongs to the step 'generate' alone: name it, as in `generate --model FILE`")
+        parser.error("--model takes the place of the step 'train': name another one, as in `generate --model FILE`")
     return complete(Options(**given), recipes)
 
 

@@ -1,8 +1,11 @@
 """What a person wants to see of a training: grids of images, an animation of them, curves. Pillow and matplotlib."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from PIL import Image
 
+from support.devices import tf
 from support.files import write_whole
 
 
@@ -11,6 +14,20 @@ def grid(images, columns):
     count, height, width = images.shape
     rows = images.reshape(count // columns, columns, height, width).swapaxes(1, 2)
     return rows.reshape(count // columns * height, columns * width)
+
+
+def encode_ahead(parts):
+    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
+
+    def encode():
+        images = next(parts, None)
+        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(encode)
+        while (encoded := coming.result()) is not None:
+            coming = thread.submit(encode)
+            yield encoded
 
 
 def save_grid(path, images, columns=10, scale=2):
@@ -36,6 +53,13 @@ def save_animation(path, pictures, seconds=8.0):
             duration=[each] * (len(frames) - 1) + [each + 2000],
             loop=0,
         )
+
+
+def save_film(path, images, scale=4, milliseconds=60):
+    """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that goes round and round."""
+    frames = [Image.fromarray(image).resize([scale * side for side in reversed(image.shape)]) for image in images]
+    with write_whole(path) as temporary:
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
 
 
 def save_curves(path, history, panels):

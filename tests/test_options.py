@@ -35,6 +35,8 @@ def test_the_default_trains_the_critic_more_often_than_the_generator():
         (["generate"], ("generate",)),
         (["generate", "train"], ("train", "generate")),
         (["--seed", "3", "train", "--epochs", "2"], ("train",)),
+        (["interpolate"], ("interpolate",)),
+        (["interpolate", "train", "--frames", "5"], ("train", "interpolate")),
     ],
 )
 def test_steps(words, steps):
@@ -84,6 +86,15 @@ MISTAKES = [
     ["--model", "generator.keras"],
     ["train", "--model", "generator.keras"],
     ["generate", "--model", ""],
+    ["interpolate", "--images", "3"],
+    ["generate", "--frames", "3"],
+    ["interpolate", "--frames", "0"],
+    ["interpolate", "--walk", "3"],
+    ["interpolate", "--walk", "3,"],
+    ["interpolate", "--walk", "1,-2"],
+    ["interpolate", "--walk", "one,two"],
+    ["generate", "--tensorboard", "logs"],
+    ["--tensorboard", ""],
 ]
 
 

@@ -1,6 +1,7 @@
 """What a user sees of a run: the files it leaves, what it prints, what a Python shell makes of them."""
 
 import csv
+import gzip
 import hashlib
 import json
 import os
@@ -275,3 +276,56 @@ def test_importing_the_script_has_no_side_effect(tmp_path):
     )
     assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_interpolate_makes_an_animation_and_a_strip(finished, tmp_path):
+    shutil.copy(finished.models / "generator.keras", tmp_path)
+    command = ("interpolate", "--model", "generator.keras", "--models-dir", "out", "--walk", "3,4,5", "--frames", 30)
+    process = run_script(*command, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    with Image.open(tmp_path / "out/interpolation.gif") as film:
+        assert film.n_frames == 90 and film.size == (112, 112)
+        assert film.info["loop"] == 0
+    with Image.open(tmp_path / "out/interpolation.png") as strip:
+        assert strip.size == (20 * 56, 3 * 56)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".lock",
+        *("interpolation.gif", "interpolation.png"),
+    ]
+
+
+def test_tensorboard_gets_scalars_and_pictures(small_data, tmp_path):
+    command = ("train", "--data", small_data, "--epochs", 2, "--batch-size", 64, "--tensorboard", "logs")
+    process = run_script(*command, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    [events] = (tmp_path / "logs").iterdir()
+    import tensorflow as tf
+
+    found = [
+        (value.tag, event.step)
+        for record in tf.data.TFRecordDataset(str(events))
+        for event in [tf.compat.v1.Event.FromString(record.numpy())]
+        for value in event.summary.value
+    ]
+    names = ("wasserstein_estimate", "critic_loss", "generator_loss", "digits")
+    assert sorted(found) == sorted((name, epoch) for name in names for epoch in (1, 2))
+
+
+def test_a_folder_for_tensorboard_that_cannot_be_written_is_refused_at_once(small_data, tmp_path):
+    (tmp_path / "logs").write_text("a file")
+    process = run_script("train", "--data", small_data, "--tensorboard", "logs", cwd=tmp_path)
+    assert process.returncode == 2 and process.stderr.count("\n") == 1 and "logs" in process.stderr
+
+
+def test_fashion_mnist_in_idx_form_trains_through_data_alone(tmp_path):
+    """IDX files as Fashion-MNIST has them, gzipped, of a few hundred images."""
+    pictures = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
+    labels = np.arange(300, dtype=np.uint8) % 10
+    for name, array in {"train-images-idx3-ubyte.gz": pictures, "train-labels-idx1-ubyte.gz": labels}.items():
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape)
+        (tmp_path / name).write_bytes(gzip.compress(header + array.tobytes()))
+    process = run_script("--data", ".", "--epochs", 1, "--images", 20, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    record = json.loads((tmp_path / "saved_models/training/run.json").read_text())
+    assert record["about"]["data"]["images"] == 300
+    assert len(list((tmp_path / "generated_images").glob("*.png"))) == 20
