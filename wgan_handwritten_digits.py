@@ -21,6 +21,7 @@ of its weights are clipped into a box. This file is in the order in which that h
 
 import contextlib
 import functools
+import hashlib
 import math
 import os
 import shlex
@@ -33,11 +34,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from support import checkpoints, comparisons, devices, files, mnist, pictures
+from support import checkpoints, comparisons, devices, files, mnist, pictures, replicas
 from support.comparisons import STRIDED, initializers, seed_dropout
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
-from support.models import ModelError, load_generator, save_model
+from support.models import ModelError, load_generator
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
 from support.runs import Run
@@ -286,26 +287,43 @@ def build_training(options):
     )
 
 
+def draw_numbers(training, options, images):
+    """The random numbers of an iteration: which of so many `images` are seen, latent vectors for both networks, a seed.
+
+    All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training draws
+    what an uninterrupted one draws. Philox gives the same numbers with XLA and without. Of several replicas each draws
+    all of the numbers, and takes its share.
+    """
+    seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
+    choose, critic_noise, generator_noise, more = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    seen, updated = options.n_critic * options.batch_size, RECIPES[options.recipe].generator_batch * options.batch_size
+    chosen = tf.random.stateless_uniform([seen], choose, 0, images, tf.int32, alg="philox")
+    for_critic = tf.random.stateless_normal([seen, options.latent_dim], critic_noise, alg="philox")
+    for_generator = tf.random.stateless_normal([updated, options.latent_dim], generator_noise, alg="philox")
+    shares = (replicas.share(values, options.n_critic) for values in (chosen, for_critic))
+    return *shares, replicas.share(for_generator, 1), replicas.own_seed(more)
+
+
 def compile_iteration(training, images, options, iterations):
     """The function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
     images: uint8 [n, 28, 28], the real ones; kept on the device and scaled to [-1, 1] a batch at a time.
     iterations: how many the whole training has; the learning rate falls to a fiftieth over them.
     """
-    recipe = RECIPES[options.recipe]
-    critic, generator, batch = training.critic, training.generator, options.batch_size
-    # Made outside the compiled function, so that it is an input of it and not 47 MB of constant inside.
-    real_images = tf.constant(images[..., None])
+    recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
 
-    @devices.fused
+    @replicas.fused
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
         if training.bounds:
             clip_weights(critic, training.bounds, recipe.centred)
 
-    @devices.fused
+    @replicas.fused
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
+        statistics = [value for value in generator.non_trainable_variables if value.name.startswith("moving_")]
+        for statistic, mean_value in zip(statistics, replicas.means(statistics), strict=True):  # of batch norm
+            statistic.assign(mean_value)
         # The running average of the weights draws better than the weights of any one iteration, which circle around
         # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
         done = tf.cast(training.iteration, tf.float32)
@@ -313,18 +331,11 @@ def compile_iteration(training, images, options, iterations):
         for average, variable in zip(training.average.variables, generator.variables, strict=True):
             average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
-    def iterate():
-        # All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training
-        # draws what an uninterrupted one draws. Philox gives the same numbers with XLA and without.
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
-        choose, critic_noise, generator_noise, more = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-        seen = options.n_critic * batch
-        chosen = tf.random.stateless_uniform([seen], choose, 0, len(images), tf.int32, alg="philox")
+    def iterate(real_images):
+        chosen, critic_noise, generator_noise, seed = draw_numbers(training, options, len(images))
         real = tf.cast(tf.gather(real_images, chosen), tf.float32) / 127.5 - 1.0
         # The generator does not change during the critic's updates, so it draws the images for all of them at once.
-        fake = generator(
-            tf.random.stateless_normal([seen, options.latent_dim], critic_noise, alg="philox"), training=True
-        )
+        fake = generator(critic_noise, training=True)
         if recipe.decay:
             rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / iterations)
             training.critic_optimizer.learning_rate.assign(rate)
@@ -332,27 +343,27 @@ def compile_iteration(training, images, options, iterations):
 
         batches = zip(tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True)
         for number, (real_batch, fake_batch) in enumerate(batches):
-            seed = tf.random.experimental.stateless_fold_in(more, number)
-            seed_dropout(critic, seed)
+            update_seed = tf.random.experimental.stateless_fold_in(seed, number)
+            seed_dropout(critic, update_seed)
             with tf.GradientTape() as tape:
-                scores = critic(tf.concat([real_batch, fake_batch], 0), training=True)
-                critic_loss = critic_objective(recipe.objective, scores[:batch], scores[batch:])
+                real_scores, fake_scores = tf.split(critic(tf.concat([real_batch, fake_batch], 0), training=True), 2)
+                critic_loss = critic_objective(recipe.objective, real_scores, fake_scores)
                 if recipe.penalty:
-                    critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, seed)
-            update_critic(tape.gradient(critic_loss, critic.trainable_variables))
-            estimate = wasserstein_estimate(scores[:batch], scores[batch:])
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, update_seed)
+                share = critic_loss / replicas.count()  # the gradients of all replicas are added up
+            update_critic(tape.gradient(share, critic.trainable_variables))
+            estimate = wasserstein_estimate(real_scores, fake_scores)
 
-        seed_dropout(critic, more)
+        seed_dropout(critic, seed)
         with tf.GradientTape() as tape:
-            noise = [batch * recipe.generator_batch, options.latent_dim]
-            noise = tf.random.stateless_normal(noise, generator_noise, alg="philox")
-            scores = critic(generator(noise, training=True), training=True)
+            scores = critic(generator(generator_noise, training=True), training=True)
             generator_loss = generator_objective(recipe.objective, scores)
-        update_generator(tape.gradient(generator_loss, generator.trainable_variables))
-        training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
+            share = generator_loss / replicas.count()
+        update_generator(tape.gradient(share, generator.trainable_variables))
+        training.sums.assign_add(*replicas.means([tf.stack([estimate, critic_loss, generator_loss])]))
         training.iteration.assign_add(1)
 
-    return tf.function(iterate, jit_compile=devices.use_xla(), autograph=False)
+    return replicas.compile_for_all(iterate, images[..., None])
 
 
 class TrainingError(Exception):
@@ -367,13 +378,19 @@ def train(digits, options=None, interrupts=None):
     is nothing to resume from, Interrupted when it was asked to end.
     """
     options = complete(options or Options(), RECIPES)
-    devices.import_tensorflow(options.device)
-    training, folder = build_training(options), Path(options.models_dir)
-    run = Run(folder / "training", describe_run(options, digits), training.variables, options.resume, warn)
+    devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout, options.batch_size))
+    with replicas.scope():
+        training = build_training(options)
+    about, chief = describe_run(options, digits), replicas.is_chief()
+    run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
-    total, done, asked = options.epochs * epoch_length, int(training.iteration), None  # asked: to end, by which signal
+    total, done = options.epochs * epoch_length, int(training.iteration.numpy())
+    if not replicas.equal(checkpoints.fingerprint(about, training.variables)):
+        raise TrainingError(
+            "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
+        )
     iterate = compile_iteration(training, digits.train_images, options, total)
-    progress, first = Progress(total, done), True
+    progress, first, asked = Progress(total, done, silent=not chief), True, None  # asked: to end, by which signal
 
     while done < total and not asked:
         # The first one is compiled, of which some versions of TensorFlow tell.
@@ -381,11 +398,11 @@ def train(digits, options=None, interrupts=None):
             iterate()
         first, done = False, done + 1
         epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
-        asked = interrupts and interrupts.asked
+        asked = replicas.agree(interrupts and interrupts.asked, done % 10 == 0 or done == total)
         if asked and done < total and not run.worth_saving():
             break
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
-            estimate = float(training.sums[0]) / in_epoch
+            estimate = training.sums.numpy()[0] / in_epoch
             speed = progress.speed(done) * options.n_critic * options.batch_size
             words = f"{training.headline} {estimate:.4g}, {speed:.0f} images/s"
             progress.show(done, f"epoch {epoch}/{options.epochs}, {words}")
@@ -396,11 +413,9 @@ def train(digits, options=None, interrupts=None):
                 picture = next(draw_digits(training.average, 100, options.seed))
                 run.save_epoch(done, means, picture, options.tensorboard)
                 words = f"{training.headline} {next(iter(means.values())):.4g}, {clock(run.seconds())}"
-                say(f"epoch {epoch}/{options.epochs}, {words}, {progress.left(done)} left")
+                progress.say(done, f"epoch {epoch}/{options.epochs}, {words}")
             run.save_checkpoint(done)
-    if run.own:
-        save_model(training.average, folder / "generator.keras")
-        save_model(training.critic, folder / "critic.keras")
+    run.save_models(generator=training.average, critic=training.critic)
     if done >= total:
         run.finish(
             ("E[C(real)] - E[C(generated)]", "scores", {column_name(training.headline): training.headline}),
@@ -418,7 +433,7 @@ def describe_run(options, digits):
         "recipe": asdict(RECIPES[options.recipe]),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
         "versions": {"program": VERSION, **devices.package_versions()},
-        "device": devices.describe(),
+        "device": replicas.describe(),
     }
 
 
@@ -460,29 +475,30 @@ def compile_drawing(generator):
         noise = tf.random.stateless_normal([BLOCK, generator.input_shape[-1]], tf.stack([seed, block]), alg="philox")
         return to_pixels(generator(noise, training=False))
 
-    return tf.function(draw_block, jit_compile=devices.use_xla(), autograph=False)
+    return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
 
 
-def draw_digits(generator, count, seed=0):
-    """Yields `count` digits in parts: uint8 [n, 28, 28], ink white on black as in MNIST, 0 to 255.
+def draw_digits(generator, count, seed=0, first=0):
+    """Yields the digits `first` to `count` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
 
     generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the
     generator, the seed and i alone: it is always made from the same numbers, in the same place of a block of the same
     size.
     """
     draw_block = compile_drawing(generator)
-    for first in range(0, count, BLOCK):
-        yield draw_block(tf.constant(first // BLOCK), tf.constant(seed)).numpy()[: count - first]
+    for start in range(first - first % BLOCK, count, BLOCK):
+        digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed)).numpy()
+        yield digits[max(first - start, 0) : count - start]
 
 
 def generate(generator, options, about, interrupts):
     """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
-    start = time.monotonic()
-    parts = draw_digits(generator, options.images, options.seed)
-    files.fill_images(options.images_dir, pictures.encode_ahead(parts), options.images, about)
+    start, numbers = time.monotonic(), files.part_of(options.images, options.shard)
+    parts = draw_digits(generator, numbers.stop, options.seed, numbers.start)
+    files.fill_images(options.images_dir, pictures.encode_ahead(parts), options.images, about, options.shard)
     with interrupts.deferred():  # the new digits take the old ones' place at one stroke
         files.finish_images(options.images_dir)
-    say(f"{options.images} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
+    say(f"{len(numbers)} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
 
 
 def walk(points, frames):
@@ -526,34 +542,44 @@ def warn(line):
 
 def run(options, interrupts):
     """Checks all that can be checked before anything is written, then takes the steps in turn."""
+    training = "train" in options.steps and not options.summary
+    join = functools.partial(replicas.join, options.worker_timeout, options.batch_size) if training else None
     if not options.data and not mnist.MNIST.exists():
-        devices.import_tensorflow(options.device)  # before Keras, whose own copy of MNIST is used
-    digits = mnist.load(options.data) if "train" in options.steps and not options.summary else None
-    devices.import_tensorflow(options.device)
+        devices.import_tensorflow(options.device, join)  # before Keras, whose own copy of MNIST is used
+    digits = mnist.load(options.data) if training else None
+    devices.import_tensorflow(options.device, join)
     if options.summary:
         recipe = RECIPES[options.recipe]
         build_critic, build_generator = NETWORKS[recipe.networks]
         build_critic().summary()
         build_generator(options.latent_dim, recipe.choices).summary()
         return
+    if training and not replicas.is_chief():  # which alone writes
+        with interrupts.deferred():
+            train(digits, options, interrupts)
+            replicas.wait_for_all()
+        return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
     with contextlib.ExitStack() as held:
         written = {step: options.images_dir if step == "generate" else options.models_dir for step in options.steps}
         for folder in {os.path.realpath(folder): folder for folder in written.values()}.values():
-            held.enter_context(files.own_folder(folder))
+            held.enter_context(files.own_folder(folder, options.shard))
         if options.tensorboard:
             files.make_folder(options.tensorboard)
         if "generate" in options.steps:
-            files.check_image_folder(options.images_dir, options.images)
+            files.check_image_folder(options.images_dir, options.images, options.shard)
         if digits:
             with interrupts.deferred():
                 generator, _ = train(digits, options, interrupts)
         if "generate" in options.steps:
             about = {"seed": options.seed, "model": "trained by this run" if digits else str(model_path)}
+            if not digits:
+                about["sha256"] = hashlib.sha256(model_path.read_bytes()).hexdigest()
             generate(generator, options, about, interrupts)
         if "interpolate" in options.steps:
             interpolate(generator, options)
+        replicas.wait_for_all()
 
 
 def main(arguments=None):
@@ -582,6 +608,8 @@ def main(arguments=None):
     except tf.errors.OpError as error:  # memory of the device, mostly
         hint = "; a smaller --batch-size may help" if "train" in options.steps else ""
         problem, status = f"TensorFlow: {error.message.splitlines()[0]}{hint}", 1
+        if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
+            problem = f"another worker was lost ({type(error).__name__}): start all of them again, with --resume"
     warn(problem)
     return status
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.files import flush, write_whole
 KEPT = 2
 # What a resumed run may have different from the one that was interrupted.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
-MAY_CHANGE |= {"walk", "frames", "tensorboard"}
+MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
 
 
 class CheckpointError(Exception):
@@ -77,11 +78,21 @@ def resume(folder, variables, about, warn):
         for group in ("versions", "device"):
             then, now = record["about"][group], about[group]
             if then != now:
-                warn(f"{group} were {then}, are {now}: the weights may differ in the last digits")
+                warn(f"{group} were {then}, are {now}: the weights may differ from those of a training without a break")
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return path, record
     raise CheckpointError(f"--resume: {folder} holds no intact checkpoint; leave --resume out to start anew")
+
+
+def fingerprint(about, variables):
+    """A whole number of 32 bits, the same for trainings that do the same from here on, and hardly for any others."""
+    groups = [about["options"], about["recipe"], about["data"]]
+    told = [[group[name] for name in sorted(group.keys() - (MAY_CHANGE - {"epochs"}) - {"source"})] for group in groups]
+    number = zlib.crc32(json.dumps(told).encode())
+    for variable in variables:
+        number = zlib.crc32(np.ascontiguousarray(variable.numpy()), number)
+    return number
 
 
 def _all(folder):
@@ -99,7 +110,7 @@ def _remove_all_but(kept, folder):
 def _differences(then, now):
     """(name, value then, value now) for each thing that two trainings were made of and that makes them two."""
     for group in ("options", "recipe", "data"):
-        for name in now[group]:
-            if name not in MAY_CHANGE | {"source"} and then[group].get(name) != now[group][name]:
+        for name in now[group]:  # an older version had less to tell, and did as we do
+            if name in then[group] and name not in MAY_CHANGE | {"source"} and then[group][name] != now[group][name]:
                 option = "--" + name.replace("_", "-") if group == "options" else f"{group} {name}"
-                yield option, then[group].get(name), now[group][name]
+                yield option, then[group][name], now[group][name]

@@ -33,11 +33,12 @@ keras = ImportedOnUse("keras")
 tf = ImportedOnUse("tensorflow")
 
 
-def import_tensorflow(device="auto"):
+def import_tensorflow(device="auto", join=None):
     """TensorFlow, imported without a line of its own on standard error; `device` is "auto", "cpu" or "gpu".
 
-    Only the first import has an effect on the device, because TensorFlow reads it once. Raises DeviceError where
-    TensorFlow cannot be imported, and for "gpu" where it sees none.
+    join: a function that is called before anything is computed, the only time for this process to join others. Only the
+    first import has an effect on the device, because TensorFlow reads it once. Raises DeviceError where TensorFlow
+    cannot be imported, and for "gpu" where it sees none.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # oneDNN is off by default on CPUs without AVX-512, where it is worth 1.5 times the speed just the same.
@@ -52,10 +53,16 @@ def import_tensorflow(device="auto"):
         except ImportError as error:
             first_line = str(error).strip().splitlines()[0]
             raise DeviceError(f"TensorFlow cannot be imported ({first_line}): install requirements.txt") from None
-        gpus = tensorflow.config.list_physical_devices("GPU")
+        if device == "cpu":
+            with contextlib.suppress(RuntimeError):  # raised where the devices are in use already, in a notebook
+                tensorflow.config.set_visible_devices([], "GPU")
+        gpus = tensorflow.config.get_visible_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
-            with contextlib.suppress(RuntimeError):  # raised where the GPU is in use already, in a notebook
+            with contextlib.suppress(RuntimeError):
                 tensorflow.config.experimental.set_memory_growth(gpu, True)
+    if join:
+        join()
+    with quiet_standard_error():
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
     # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line
     # on standard error; the speed without it is the same.
@@ -99,8 +106,8 @@ def use_xla():
     On a CPU, XLA's convolutions are many times slower than oneDNN's. TensorFlow before 2.22 ends the whole process when
     XLA compiles for a GPU of compute capability 10 or more (Blackwell), so it is left out there.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus or platform.system() != "Linux":  # TensorFlow's plugin for Apple's GPUs has no XLA
         return False
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     return capability < (10, 0) or tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 22)
@@ -112,7 +119,7 @@ def fused(function):
     That is XLA, which on a CPU is as quick at such things as it is slow at convolutions. On Linux only, where it was
     tried, and on a GPU only where use_xla.
     """
-    xla = platform.system() == "Linux" and (use_xla() or not tf.config.list_physical_devices("GPU"))
+    xla = platform.system() == "Linux" and (use_xla() or not tf.config.get_visible_devices("GPU"))
     return tf.function(function, jit_compile=xla, autograph=False)
 
 
@@ -123,7 +130,7 @@ def uses_bfloat16():
     There it is 1.5 times as fast and the digits are as good. On other CPUs it is emulated, and slower.
     """
     with contextlib.suppress(OSError):
-        return uses_onednn() and not tf.config.list_physical_devices("GPU") and "amx_bf16" in CPU_INFO.read_text()
+        return uses_onednn() and not tf.config.get_visible_devices("GPU") and "amx_bf16" in CPU_INFO.read_text()
     return False
 
 
@@ -140,7 +147,7 @@ def training_precision():
 
 def device_name():
     """What computes, in words: the GPU's name, or the number of CPU cores that this process may use."""
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return f"CPU, {usable_cores()} cores"

@@ -1,10 +1,12 @@
 """Files and folders that appear whole or not at all, and the lock that keeps two runs apart."""
 
+import collections
 import contextlib
 import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,7 +23,8 @@ def write_whole(path):
     The bytes are on the disk before the name is: a reader, a crash or a full disk never meets half a file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    # Not the process's number, which is no one's own among containers that share a disk.
+    temporary = path.with_name(f".{path.stem}.{secrets.randbits(64)}.partial{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -65,48 +68,69 @@ def make_folder(folder):
 
 
 @contextlib.contextmanager
-def own_folder(folder):
+def own_folder(folder, shard=None):
     """Makes `folder` where it is missing and holds it for this process alone. Raises FolderError.
 
-    The operating system lets go of the lock when the process ends, however it ends.
+    shard: (I, N), one of N processes that write there at the same time. The operating system lets go of the lock when
+    the process ends, however it ends.
     """
     folder = Path(folder)
     make_folder(folder)  # an earlier run's lock opens even where no file can be made
-    lock = open(folder / ".lock", "a+b")  # noqa: SIM115 (held until the end of the block)
-    with lock:
+    region = part_of(1 << 20, shard)  # of the lock's bytes, which need not be there; shards do not overlap
+    with _open_lock(folder) as lock:
         try:
             if os.name == "nt":
                 import msvcrt
 
-                lock.seek(0)
-                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+                lock.seek(region.start)
+                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, len(region))
             else:
                 import fcntl
 
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, len(region), region.start)
         except (BlockingIOError, PermissionError):
             raise FolderError(
                 f"{folder}: another run is writing there; wait for its end or choose another folder"
             ) from None
         except OSError:
             pass  # a file system without locks
-        _remove_leftovers(folder)
+        if not shard:
+            _remove_leftovers(folder)
         yield folder
+
+
+def _open_lock(folder):
+    try:
+        return open(folder / ".lock", "a+b")
+    except OSError as error:  # another user's, perhaps
+        raise FolderError(f"{folder / '.lock'}: {error.strerror}; choose another folder") from None
 
 
 def _remove_leftovers(folder):
     """Removes what write_whole leaves where a run writes in `folder`, when its process is killed."""
     for place in ("", "training", "training/samples", "training/checkpoints"):
         for path in (folder / place).glob(".*.partial.*"):
-            if re.fullmatch(r"\.\w+\.\d+\.partial\.\w+", path.name):
+            if re.fullmatch(r"\.\.?\w+\.\d+\.partial\.\w+", path.name):
                 path.unlink(missing_ok=True)
 
 
 # A folder of images. The new ones are written to .partial inside it; its renaming to .complete is the moment at which
 # they replace the old ones, and what is left of the move after a crash is done by the next run. So the images are never
 # half of one model and half of another for longer than the move takes, and the folder itself, which may be a mount
-# point or hold files of others, stays where it is.
+# point or hold files of others, stays where it is. A shard, one of several processes that each write a part of the
+# images, does the same under names with a suffix, and the one that ends last makes one manifest of all of theirs.
 MANIFEST = ".digits.json"
+
+
+def _suffix(shard):
+    """What the names of a shard's own files end with; shard is (I, N) or None."""
+    return f"-{shard[0]}-of-{shard[1]}" if shard else ""
+
+
+def part_of(total, shard=None):
+    """The numbers of the images, of `total`, that the shard (I, N) writes, a range; without one all of them."""
+    part, parts = shard or (1, 1)
+    return range(total * (part - 1) // parts, total * part // parts)
 
 
 def image_name(number, total):
@@ -114,26 +138,46 @@ def image_name(number, total):
     return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
 
 
-def _written_before(folder):
-    """The names of the images that an earlier run left in `folder`, from its manifest."""
-    try:
-        total = int(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["images"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return {image_name(number, total) for number in range(total)}
+def _own_paths(folder, name):
+    """The paths in `folder` of that name, and of that name as a shard writes it."""
+    stem, suffix = os.path.splitext(name) if name == MANIFEST else (name, "")
+    name = re.compile(re.escape(stem) + r"(-\d+-of-\d+)?" + re.escape(suffix))
+    return [path for path in Path(folder).glob(f"{stem}*{suffix}") if name.fullmatch(path.name)]
 
 
-def check_image_folder(folder, total):
-    """Raises FolderError if `total` images do not fit on the disk or would replace a file that no run of ours wrote."""
-    folder = Path(folder)
-    shutil.rmtree(folder / ".partial", ignore_errors=True)  # of a run that was killed, perhaps most of the space
-    needed = total * 4096  # a small file takes a whole block
+def _manifests(folder):
+    """The manifests of the images in `folder` as dictionaries, by their paths; those that cannot be read left out."""
+    found = {}
+    for path in _own_paths(folder, MANIFEST):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            found[path] = manifest | {"images": int(manifest["images"]), "shard": manifest.get("shard")}
+    return found
+
+
+def _written(manifests):
+    """The images that such manifests tell of: their numbers by their names."""
+    return {
+        image_name(number, manifest["images"]): number
+        for manifest in manifests
+        for number in part_of(manifest["images"], manifest["shard"])
+    }
+
+
+def check_image_folder(folder, total, shard=None):
+    """Raises FolderError if the images do not fit on the disk or would replace a file that no run of ours wrote."""
+    folder, numbers = Path(folder), part_of(total, shard)
+    for path in [folder / f".partial{_suffix(shard)}"] if shard else _own_paths(folder, ".partial"):
+        shutil.rmtree(path, ignore_errors=True)  # of a run that was killed, perhaps most of the space
+    needed = len(numbers) * 4096  # a small file takes a whole block
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise FolderError(f"{folder}: {total} images need {needed >> 20} MiB, the disk has {free >> 20} MiB left")
+        raise FolderError(
+            f"{folder}: {len(numbers)} images need {needed >> 20} MiB, the disk has {free >> 20} MiB left"
+        )
     finish_images(folder)
-    ours = _written_before(folder)
-    for number in range(total) if any(folder.glob("digit_*.png")) else ():
+    ours = _written(_manifests(folder).values())
+    for number in numbers if any(folder.glob("digit_*.png")) else ():
         name = image_name(number, total)
         if name not in ours and (folder / name).exists():
             raise FolderError(
@@ -141,39 +185,71 @@ def check_image_folder(folder, total):
             )
 
 
-def fill_images(folder, batches, total, about):
-    """Writes `total` PNG files to `folder`, from `batches` of encoded images (bytes), beside what is there.
+def fill_images(folder, batches, total, about, shard=None):
+    """Writes PNG files to `folder`, `total` or the shard's part of them, from `batches` of encoded images (bytes).
 
-    finish_images lets them take the place of what an earlier run wrote. `about` is a dictionary that is kept in the
-    folder's manifest: how the images came to be.
+    They stand beside what is there until finish_images lets them take the place of what an earlier run wrote. `about`
+    is a dictionary that is kept in the folder's manifest: how the images came to be.
     """
-    partial = Path(folder, ".partial")
+    partial = Path(folder, f".partial{_suffix(shard)}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
+    about = {"images": total, **({"shard": shard} if shard else {}), **about}
     try:
-        for number, png in enumerate(itertools.chain.from_iterable(batches)):
+        for number, png in zip(part_of(total, shard), itertools.chain.from_iterable(batches), strict=True):
             name = image_name(number, total)
             with naming(Path(folder, name)), open(partial / name, "wb") as file:
                 file.write(png)
-        write_text(partial / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
+        write_text(partial / f".digits{_suffix(shard)}.json", json.dumps(about, indent=2) + "\n")
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    os.rename(partial, Path(folder, ".complete"))
+    os.rename(partial, Path(folder, f".complete{_suffix(shard)}"))
 
 
 def finish_images(folder):
-    """Moves a complete set of new images into place, if there is one, and removes the old ones that it replaces."""
-    folder = Path(folder)
-    complete = folder / ".complete"
-    if not complete.is_dir():
-        return
-    if (complete / MANIFEST).exists():
-        new = _written_before(complete)
-        for name in _written_before(folder) - new:
-            (folder / name).unlink(missing_ok=True)
+    """Moves complete sets of new images into place, where there are any, and removes the old ones that they replace."""
+    for complete in _own_paths(folder, ".complete"):
+        # Another shard may be about to do the same, so nothing needs to be there any more.
+        with contextlib.suppress(FileNotFoundError):
+            _move_images(complete, Path(folder))
+
+
+def _move_images(complete, folder):
+    """Moves the images in the folder `complete` to `folder`."""
+    for path, new in _manifests(complete).items():
+        numbers, shard, names = part_of(new["images"], new["shard"]), new["shard"], _written([new])
+        others = _manifests(folder)
+        before = others.pop(folder / path.name, None)  # of these images the new manifest takes the only record
+        stale = _written([before] if before else []).keys() - _written(others.values()).keys()
+        for name, number in _written([*others.values(), *([before] if before else [])]).items():
+            replaced = number in numbers or (number >= numbers.stop and (not shard or shard[0] == shard[1]))
+            if (replaced or name in stale) and name not in names:
+                (folder / name).unlink(missing_ok=True)
         # The manifest first: names that it holds and that are not there yet do no harm, images that it lacks would.
-        os.replace(complete / MANIFEST, folder / MANIFEST)
-    for path in complete.iterdir():
         os.replace(path, folder / path.name)
+        if not shard:
+            _remove_manifests_of_shards(folder)
+    for path in complete.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, folder / path.name)
+    _join_manifests(folder)
     complete.rmdir()
+
+
+def _join_manifests(folder):
+    """Where all shards of a set of images have written theirs, makes one manifest of them, as one process writes it."""
+    found = collections.Counter()
+    for manifest in _manifests(folder).values():
+        if shard := manifest.pop("shard"):
+            found[json.dumps(manifest, indent=2), shard[1]] += 1
+    for (text, parts), count in found.items():
+        if count == parts:
+            write_text(folder / MANIFEST, text + "\n")
+            _remove_manifests_of_shards(folder)
+
+
+def _remove_manifests_of_shards(folder):
+    for path in _own_paths(folder, MANIFEST):
+        if path.name != MANIFEST:
+            path.unlink(missing_ok=True)

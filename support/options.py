@@ -47,6 +47,14 @@ def whole_numbers(text):
     return numbers
 
 
+def shard(text):
+    """A reader of I/N, for argparse: a pair of whole numbers, I from 1 to N."""
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part I of N as in 2/8, I being from 1 to N")
+    return int(part), int(parts)
+
+
 def path(text):
     """A reader of paths, for argparse: anything but nothing, and no character that no path can hold."""
     if not text or "\0" in text:
@@ -82,6 +90,13 @@ class Options:
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
     images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
     images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
+    shard: tuple = _option(
+        None,
+        "write the I-th of N parts of the images only; N processes, here or on several machines, write them all",
+        shard,
+        "generate",
+        metavar="I/N",
+    )
     models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
     model: str = _option(
         None, "draw with the generator in this .keras file", path, ("generate", "interpolate"), metavar="FILE"
@@ -106,6 +121,9 @@ class Options:
     resume: bool = _option(False, "go on with the training that was interrupted in --models-dir", step="train")
     device: str = _option(
         "auto", "what to compute on; auto: a GPU where TensorFlow sees one", choices=("auto", "cpu", "gpu")
+    )
+    worker_timeout: int = _option(
+        600, "seconds to wait for the other workers, where TF_CONFIG names some", whole_number(1, 100_000), "train"
     )
     tensorboard: str = _option(
         None,
@@ -147,7 +165,7 @@ def _parser(recipes, description, version):
         if default is None and name in vars(next(iter(recipes.values()))):
             values = {recipe: getattr(entry, name) for recipe, entry in recipes.items() if getattr(entry, name)}
             arguments["help"] += f" (default: {', '.join(f'{recipe} {value:g}' for recipe, value in values.items())})"
-        elif default not in (None, False):
+        elif default is not None and default is not False:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
             arguments["help"] += f" (default: {shown})"
         parser.add_argument("--" + name.replace("_", "-"), **arguments)
@@ -176,6 +194,8 @@ def read_options(arguments, recipes, description, version):
             parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} has no such thing")
     if given.get("model") and "train" in given["steps"]:
         parser.error("--model takes the place of the step 'train': name another one, as in `generate --model FILE`")
+    if given.get("shard") and given["steps"] != ("generate",):
+        parser.error("--shard is for `generate` alone: train first, then start the shards")
     return complete(Options(**given), recipes)
 
 

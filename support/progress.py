@@ -15,10 +15,10 @@ def say(words):
 class Progress:
     """Prints to standard error. `total` is the number of steps of the whole job, `done` those of an earlier run."""
 
-    def __init__(self, total, done=0):
+    def __init__(self, total, done=0, silent=False):
         self.total, self.done_before = total, done
         self.start = self.last = time.monotonic()
-        self.terminal = sys.stderr.isatty()
+        self.silent, self.terminal = silent, sys.stderr.isatty() and not silent
 
     def due(self):
         """True at most twice a second, and on a terminal only: asking for a loss more often slows a GPU down."""
@@ -32,13 +32,14 @@ class Progress:
         sys.stderr.write("\r" + f"{words}, {self.left(done)} left [{bar}]"[:width].ljust(width))
         sys.stderr.flush()
 
-    def seconds(self):
-        """Seconds since the start."""
-        return time.monotonic() - self.start
+    def say(self, done, words):
+        """Prints a line that stays: `words`, the time left."""
+        if not self.silent:
+            say(f"{words}, {self.left(done)} left")
 
     def speed(self, done):
         """Steps a second since the start."""
-        return (done - self.done_before) / self.seconds()
+        return (done - self.done_before) / (time.monotonic() - self.start)
 
     def left(self, done):
         """The time that the rest of the job takes at this speed, in words."""

@@ -6,26 +6,28 @@ import time
 from pathlib import Path
 
 from support import checkpoints, files, pictures, tensorboard
+from support.models import save_model
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
 
 class Run:
-    """The folder of one training.
+    """What one training writes to `folder`: models, and in the folder "training" all else.
 
     history: a list of dictionaries, one an epoch; the first entry is "epoch", from 1 on, the last "seconds".
     about: a dictionary of dictionaries, what the run is made of. variables: its complete state; with `resume` set to
     the newest checkpoint of a training about the same, or CheckpointError is raised. `warn` takes lines to print.
+    writes: False where another process writes and speaks; nothing else is different then.
     """
 
-    def __init__(self, folder, about, variables, resume, warn):
-        self.folder, self.checkpoints = Path(folder), Path(folder, "checkpoints")
-        self.variables, self.own = variables, []  # own: the paths of this training's checkpoints
+    def __init__(self, folder, about, variables, resume, warn, writes=True):
+        self.folder, self.checkpoints = Path(folder, "training"), Path(folder, "training/checkpoints")
+        self.variables, self.own, self.writes = variables, [], writes  # own: the paths of this training's checkpoints
         record = {"history": [], "seconds": 0.0}
         if resume:
             path, record = checkpoints.resume(self.checkpoints, variables, about, warn)
             self.own.append(path)
-        elif given_up := checkpoints.given_up(self.checkpoints):
+        elif writes and (given_up := checkpoints.given_up(self.checkpoints)):
             warn(given_up)
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
         self.start = self.saved = time.monotonic()
@@ -40,22 +42,26 @@ class Run:
 
     def checkpoint_due(self):
         """True when the last checkpoint is so old that its work would be missed."""
-        return time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
+        return self.writes and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
 
     def save_checkpoint(self, step):
         """Saves the variables, after `step` iterations."""
+        if not self.writes:
+            return
         record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
         checkpoints.save(self.checkpoints, step, self.variables, record, self.own)
         self.saved = time.monotonic()
 
     def save_epoch(self, step, figures, images, events=None):
-        """Adds an epoch, ended after `step` iterations, to the history; writes history.csv and a picture of `images`.
+        """Adds an epoch, which ended after `step` iterations, to the history; writes history.csv and a picture.
 
         figures: numbers by name. images: uint8 [n, height, width], n being a multiple of 10. events: a folder for
         TensorBoard, or None.
         """
         epoch = len(self.history) + 1
         self.history.append({"epoch": epoch, "step": step, **figures, "seconds": self.seconds()})
+        if not self.writes:
+            return
         picture = self._picture(epoch)
         picture.parent.mkdir(parents=True, exist_ok=True)
         rows = [self.history[-1], *([f"{value:.10g}" for value in row.values()] for row in self.history)]
@@ -64,8 +70,15 @@ class Run:
         if events:
             tensorboard.write(events, epoch, figures, {"digits": picture})
 
+    def save_models(self, **models):
+        """Saves Keras models by their names, with or without an end of the training: NAME.keras."""
+        for name, model in models.items() if self.writes and self.own else ():
+            save_model(model, self.folder.parent / f"{name}.keras")
+
     def finish(self, *panels):
         """What the whole training leaves: run.json, the pictures as an animation, the curves (see save_curves)."""
+        if not self.writes:
+            return
         record = {"about": self.about, "seconds": self.history[-1]["seconds"], "final": self.history[-1]}
         files.write_text(self.folder / "run.json", json.dumps(record, indent=2) + "\n")
         samples = [self._picture(row["epoch"]) for row in self.history]

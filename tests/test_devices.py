@@ -63,7 +63,7 @@ def test_nothing_is_compiled_with_xla_for_a_gpu_on_which_that_ends_the_process(
 ):
     asked = []
     config = SimpleNamespace(
-        list_physical_devices=lambda kind: [kind],
+        get_visible_devices=lambda kind: [kind],
         experimental=SimpleNamespace(get_device_details=lambda gpu: {"compute_capability": capability}),
     )
     of_a_gpu = SimpleNamespace(
@@ -74,6 +74,8 @@ def test_nothing_is_compiled_with_xla_for_a_gpu_on_which_that_ends_the_process(
     devices.fused(len)
     assert devices.use_xla() is expected
     assert asked == [expected]
+    monkeypatch.setattr(devices.platform, "system", lambda: "Darwin")
+    assert not devices.use_xla()
 
 
 def test_bfloat16_is_in_use_on_a_processor_that_has_units_for_it():

@@ -1,0 +1,101 @@
+"""Images a second on one and on two replicas of one machine, measured in turn. The replicas share its cores.
+
+    python benchmarks/replicas_speed.py [--rounds 3] [--iterations 40]
+
+So this does not tell how much faster two GPUs or two machines are, but what the lockstep costs: two replicas have half
+the batch each, and besides add their gradients up. Rows: one device; two devices of one process (MirroredStrategy, the
+way of several GPUs); two processes over the loopback address (MultiWorkerMirroredStrategy, that of several machines).
+All of them in float32 and without the optimizers' fusion, which strategies do not allow of.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+ROWS = ("one device", "two devices", "two processes")
+
+
+def measure(row, batch, iterations):
+    """Images a second (real ones that the critic sees) of this process, and of those in lockstep with it."""
+    import tensorflow as tf
+
+    import wgan_handwritten_digits as wgan
+    from support import devices, mnist, replicas
+
+    if row == "two devices":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    devices.import_tensorflow("cpu", lambda: replicas.join(100, batch))
+    if row == "two devices":
+        replicas._cluster = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    devices.fused = lambda function: function
+    options = wgan.complete(wgan.Options(batch_size=batch), wgan.RECIPES)
+    with replicas.scope():
+        training = wgan.build_training(options)
+    iterate = wgan.compile_iteration(training, mnist.load().train_images, options, 10_000)
+    for _ in range(3):
+        iterate()
+    training.sums.numpy()
+    start = time.perf_counter()
+    for _ in range(iterations):
+        iterate()
+    training.sums.numpy()
+    return iterations * options.n_critic * batch / (time.perf_counter() - start)
+
+
+def run(row, batch, iterations):
+    """`measure` in a process of its own, or two."""
+    command = [sys.executable, __file__, "--row", row, "--batch", str(batch), "--iterations", str(iterations)]
+    environments = [os.environ]
+    if row == "two processes":
+        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+        for server in servers:
+            server.close()
+        tasks = [{"type": "worker", "index": number} for number in range(2)]
+        configs = [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
+        environments = [os.environ | {"TF_CONFIG": config} for config in configs]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    started = [subprocess.Popen(command, env=environment, **pipes) for environment in environments]
+    return [float(process.communicate()[0]) for process in started][0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.row:
+        print(measure(options.row, options.batch, options.iterations))
+        return
+    from machine import machine
+
+    batches = (32, 256)
+    found = {(row, batch): [] for batch in batches for row in ROWS}
+    for _ in range(options.rounds):
+        for row, batch in found:
+            found[row, batch].append(run(row, batch, max(5, options.iterations * 32 // batch)))
+    print(f"Real images a second that the critic sees, median of {options.rounds} rounds; {machine()}\n")
+    print("| replicas | " + " | ".join(f"batch {batch}" for batch in batches) + " |")
+    print("|---" * (len(batches) + 1) + "|")
+    for row in ROWS:
+        cells = []
+        for batch in batches:
+            median, base = (statistics.median(found[name, batch]) for name in (row, ROWS[0]))
+            cells.append(f"{median:.0f} ({median / base:.2f} times one)")
+        print(f"| {row} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
