@@ -79,7 +79,7 @@ def main():
     if options.row:
         print(measure(options.row, options.batch, options.iterations))
         return
-    from training_speed import machine
+    from machine import machine
 
     batches = (32, 256)
     found = {(row, batch): [] for batch in batches for row in ROWS}
