@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import numpy as np  # noqa: E402
-from training_speed import machine  # noqa: E402
+from machine import machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
 from support import devices, files  # noqa: E402

@@ -22,17 +22,16 @@ import argparse
 import importlib.util
 import json
 import math
-import os
-import platform
 import statistics
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import numpy as np  # noqa: E402
+from machine import machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
 from support import devices, mnist  # noqa: E402
@@ -375,16 +374,6 @@ def main():
     if options.json:
         record = {"setting": options.setting, "machine": machine(), "seconds": seconds, "flop": work, "rates": rates}
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def machine():
-    """The machine and the versions in words."""
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
-    return f"{model}, {devices.usable_cores()} cores; {versions}"
 
 
 if __name__ == "__main__":
