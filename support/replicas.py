@@ -54,7 +54,7 @@ def join(timeout, batch):
     if workers > 1:
         line = f"worker {number}: waited {timeout} s for the other ones; start all {workers} (--worker-timeout)"
         try:
-            with _ended_after(timeout, line):
+            with _ended_after(timeout, line), devices.quiet_standard_error():
                 _cluster = tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError:  # in a notebook, mostly
             raise DeviceError("TF_CONFIG is set: training takes a process in which nothing was computed yet") from None
