@@ -321,9 +321,8 @@ def compile_iteration(training, images, options, iterations):
     @replicas.fused
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
-        statistics = [value for value in generator.non_trainable_variables if value.name.startswith("moving_")]
-        for statistic, mean_value in zip(statistics, replicas.means(statistics), strict=True):  # of batch norm
-            statistic.assign(mean_value)
+        # Each replica's batch norm has seen its own images.
+        replicas.average([value for value in generator.non_trainable_variables if value.name.startswith("moving_")])
         # The running average of the weights draws better than the weights of any one iteration, which circle around
         # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
         done = tf.cast(training.iteration, tf.float32)
@@ -360,7 +359,8 @@ def compile_iteration(training, images, options, iterations):
             generator_loss = generator_objective(recipe.objective, scores)
             share = generator_loss / replicas.count()
         update_generator(tape.gradient(share, generator.trainable_variables))
-        training.sums.assign_add(*replicas.means([tf.stack([estimate, critic_loss, generator_loss])]))
+        training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
+        replicas.average([training.sums])
         training.iteration.assign_add(1)
 
     return replicas.compile_for_all(iterate, images[..., None])
@@ -385,7 +385,7 @@ def train(digits, options=None, interrupts=None):
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
-    if not replicas.equal(checkpoints.fingerprint(about, training.variables)):
+    if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, training.variables)):
         raise TrainingError(
             "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
         )

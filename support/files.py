@@ -122,9 +122,10 @@ def _remove_leftovers(folder):
 MANIFEST = ".digits.json"
 
 
-def _suffix(shard):
-    """What the names of a shard's own files end with; shard is (I, N) or None."""
-    return f"-{shard[0]}-of-{shard[1]}" if shard else ""
+def _own_name(name, shard):
+    """`name` as the shard (I, N) writes it, with a suffix before the extension; as it is without one."""
+    stem, extension = os.path.splitext(name)
+    return f"{stem}-{shard[0]}-of-{shard[1]}{extension}" if shard else name
 
 
 def part_of(total, shard=None):
@@ -139,10 +140,10 @@ def image_name(number, total):
 
 
 def _own_paths(folder, name):
-    """The paths in `folder` of that name, and of that name as a shard writes it."""
-    stem, suffix = os.path.splitext(name) if name == MANIFEST else (name, "")
-    name = re.compile(re.escape(stem) + r"(-\d+-of-\d+)?" + re.escape(suffix))
-    return [path for path in Path(folder).glob(f"{stem}*{suffix}") if name.fullmatch(path.name)]
+    """The paths in `folder` of that name, and of that name as any shard writes it."""
+    stem, extension = os.path.splitext(name)
+    pattern = re.compile(re.escape(stem) + r"(-\d+-of-\d+)?" + re.escape(extension))
+    return [path for path in Path(folder).glob(f"{stem}*{extension}") if pattern.fullmatch(path.name)]
 
 
 def _manifests(folder):
@@ -167,7 +168,7 @@ def _written(manifests):
 def check_image_folder(folder, total, shard=None):
     """Raises FolderError if the images do not fit on the disk or would replace a file that no run of ours wrote."""
     folder, numbers = Path(folder), part_of(total, shard)
-    for path in [folder / f".partial{_suffix(shard)}"] if shard else _own_paths(folder, ".partial"):
+    for path in [folder / _own_name(".partial", shard)] if shard else _own_paths(folder, ".partial"):
         shutil.rmtree(path, ignore_errors=True)  # of a run that was killed, perhaps most of the space
     needed = len(numbers) * 4096  # a small file takes a whole block
     free = shutil.disk_usage(folder).free
@@ -191,7 +192,7 @@ def fill_images(folder, batches, total, about, shard=None):
     They stand beside what is there until finish_images lets them take the place of what an earlier run wrote. `about`
     is a dictionary that is kept in the folder's manifest: how the images came to be.
     """
-    partial = Path(folder, f".partial{_suffix(shard)}")
+    partial = Path(folder, _own_name(".partial", shard))
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     about = {"images": total, **({"shard": shard} if shard else {}), **about}
@@ -200,11 +201,11 @@ def fill_images(folder, batches, total, about, shard=None):
             name = image_name(number, total)
             with naming(Path(folder, name)), open(partial / name, "wb") as file:
                 file.write(png)
-        write_text(partial / f".digits{_suffix(shard)}.json", json.dumps(about, indent=2) + "\n")
+        write_text(partial / _own_name(MANIFEST, shard), json.dumps(about, indent=2) + "\n")
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    os.rename(partial, Path(folder, f".complete{_suffix(shard)}"))
+    os.rename(partial, Path(folder, _own_name(".complete", shard)))
 
 
 def finish_images(folder):
@@ -219,10 +220,11 @@ def _move_images(complete, folder):
     """Moves the images in the folder `complete` to `folder`."""
     for path, new in _manifests(complete).items():
         numbers, shard, names = part_of(new["images"], new["shard"]), new["shard"], _written([new])
-        others = _manifests(folder)
-        before = others.pop(folder / path.name, None)  # of these images the new manifest takes the only record
-        stale = _written([before] if before else []).keys() - _written(others.values()).keys()
-        for name, number in _written([*others.values(), *([before] if before else [])]).items():
+        old = _manifests(folder)
+        others = [manifest for place, manifest in old.items() if place != folder / path.name]
+        # Of the images that the others do not tell of the new manifest takes the only record.
+        stale = _written(old.values()).keys() - _written(others).keys()
+        for name, number in _written(old.values()).items():
             replaced = number in numbers or (number >= numbers.stop and (not shard or shard[0] == shard[1]))
             if (replaced or name in stale) and name not in names:
                 (folder / name).unlink(missing_ok=True)

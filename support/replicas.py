@@ -168,12 +168,13 @@ def own_seed(seed):
     return tf.random.experimental.stateless_fold_in(seed, _number()) if _cluster else seed
 
 
-def means(values):
-    """The means over the replicas of float tensors or variables, a list; at one go, for each go takes its time."""
-    if not (_cluster and values):
-        return values
-    average = tf.distribute.ReduceOp.MEAN
-    return tf.distribute.get_replica_context().all_reduce(average, [tf.identity(value) for value in values])
+def average(variables):
+    """Sets float variables, a list, to their means over the replicas; at one go, for each go takes its time."""
+    if _cluster and variables:
+        values = [tf.identity(variable) for variable in variables]
+        means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
 
 
 def total(value):
@@ -182,8 +183,8 @@ def total(value):
 
 
 def equal(number):
-    """True where this whole number is the same in all processes."""
-    return not several_processes() or total(number) == number * workers_in_environment()[0]
+    """True where this whole number is the same in all of several processes."""
+    return total(number) == number * workers_in_environment()[0]
 
 
 def wait_for_all():

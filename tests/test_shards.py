@@ -20,13 +20,13 @@ def everything(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def shards(model, folder, parts, images, **more):
+def shards(model, folder, parts, images):
     """Draws all parts at the same time; returns the finished processes."""
     with ThreadPoolExecutor(parts) as pool:
         options = ("--model", model, "--images", images, "--images-dir", "images", "--seed", 5)
         return list(
             pool.map(
-                lambda part: run_script("generate", *options, "--shard", f"{part}/{parts}", cwd=folder, **more),
+                lambda part: run_script("generate", *options, "--shard", f"{part}/{parts}", cwd=folder),
                 range(1, parts + 1),
             )
         )
