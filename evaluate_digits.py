@@ -21,8 +21,10 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-from support.devices import DeviceError, import_tensorflow, keras, tf
-from support.files import image_name, write_text, write_whole
+from support.devices import import_tensorflow, keras, tf
+from support.errors import InputError
+from support.files import write_text, write_whole
+from support.image_folder import image_name
 from support.options import OneLineParser, whole_number
 
 RECORD = Path(__file__).resolve().parent / "support" / "digit_classifier.json"  # also holds what real digits get
@@ -526,15 +528,13 @@ def main(arguments=None):
         with contextlib.suppress(AttributeError):  # where a program that calls this one has put something else there
             stream.reconfigure(errors="replace")  # an encoding without arrows gets a question mark, not a traceback
     options = read_options(arguments)
-    from support.mnist import DataError
-
     try:
         if options.train_classifier:
             import_tensorflow(options.device)
             train_classifier(options.seed)
         else:
             evaluate(options)
-    except (DataError, DeviceError) as error:
+    except InputError as error:
         return fail(error, 2)
     except OSError as error:
         return fail(error, 1)

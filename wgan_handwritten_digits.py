@@ -1,10 +1,14 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
+#                 "scikit-learn>=1.4", "scipy>=1.11"]
+# ///
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
     python wgan_handwritten_digits.py train              the first two of these
     python wgan_handwritten_digits.py generate           the last, with the generator that was saved
     python wgan_handwritten_digits.py interpolate        a walk between digits, as an animation
-    python wgan_handwritten_digits.py --help             the options
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
 critic C gives an image a score. It is trained to score real images high and generated ones low, the generator to be
@@ -24,24 +28,22 @@ import functools
 import hashlib
 import math
 import os
-import shlex
-import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from support import checkpoints, comparisons, devices, files, mnist, pictures, replicas
-from support.comparisons import STRIDED, initializers, seed_dropout
+from support import checkpoints, comparisons, devices, errors, files, image_folder, mnist, pictures, replicas
+from support.comparisons import STRIDED, gradient_penalty, initializers, seed_dropout
 from support.devices import keras, tf
 from support.interrupts import Interrupted, Interrupts
-from support.models import ModelError, load_generator
-from support.options import Options, complete, read_options
+from support.models import load_generator
+from support.options import Options, Recipe, complete, read_options
 from support.progress import Progress, clock, say
-from support.runs import Run
+from support.runs import Run, describe_run
+from support.walks import walk
 
 VERSION = "0.1.0"
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
@@ -52,47 +54,13 @@ BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
 
 # ---------------------------------------------------------------------------------------------------------- recipes
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """One way to train: the defaults of the options of the same names, and what has no option."""
-
-    epochs: int
-    batch_size: int
-    n_critic: int
-    learning_rate: float
-    latent_dim: int
-    clip: float | None = None  # None: the weights are not clipped
-    networks: str = "convolutional"  # a key of NETWORKS
-    objective: str = "wasserstein"  # or "cross-entropy"
-    penalty: float = 0.0  # weight of the gradient penalty
-    optimizer: str = "rmsprop"  # a key of OPTIMIZERS
-    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
-    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
-    choices: int = 0  # so many kinds of images are kept apart, see build_generator
-    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
-    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
-    decay: bool = False  # the learning rate falls linearly, nearly to zero
-
-
-RECIPES = {
+RECIPES = {  # epochs, batch size, n_critic, learning rate, length of a latent vector, clip, and what is special
     "wgan": Recipe(
-        *(10, 32, 2, 1e-3, 64, 2.0),
-        generator_rate=2.0,
-        generator_batch=2,
-        choices=10,
-        clip_scaled=True,
-        centred=True,
-        decay=True,
+        10, 32, 2, 1e-3, 64, 2.0, generator_rate=2.0, generator_batch=2, choices=10, clip_scaled=True, centred=True
     ),
     # The settings of algorithm 1 of the paper, for comparison.
-    "wgan-paper": Recipe(20, 64, 5, 5e-5, 100, 0.01),
-    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
-    "wgan-gp": Recipe(11, 32, 2, 5e-4, 64, penalty=10.0, optimizer="adam", choices=10, generator_batch=2, decay=True),
-    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
-    # et al. 2014).
-    "dcgan": Recipe(11, 64, 1, 2e-4, 100, networks="dcgan", objective="cross-entropy", optimizer="adam", decay=True),
-    "gan": Recipe(40, 64, 1, 2e-4, 100, networks="dense", objective="cross-entropy", optimizer="adam", decay=True),
+    "wgan-paper": Recipe(20, 64, 5, 5e-5, 100, 0.01, decay=False),
+    **comparisons.RECIPES,
 }
 
 
@@ -199,21 +167,6 @@ def generator_objective(objective, fake_scores):
     return mean(tf.math.softplus(-fake_scores))
 
 
-def gradient_penalty(critic, real, fake, seed):
-    """The mean of (|gradient of C| - 1)^2 at points between images real and fake, float32 [n, 28, 28, 1].
-
-    The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
-    """
-    part = tf.random.stateless_uniform([real.shape[0], 1, 1, 1], seed, alg="philox")
-    between = real + part * (fake - real)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(between)
-        scores = critic(between, training=True)
-    gradient = tape.gradient(scores, between)
-    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
-    return mean(tf.square(length - 1.0))
-
-
 def clip_bounds(critic, clip, scaled):
     """The half width of the box of each trainable variable of the critic, a list of floats.
 
@@ -271,6 +224,7 @@ def build_training(options):
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
     sums = tf.Variable(tf.zeros(3, tf.float64), name="sums")
+    headline = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
     networks = [*critic.variables, *generator.variables, *average.variables]
     optimizers = [*critic_optimizer.variables, *generator_optimizer.variables]
     return SimpleNamespace(
@@ -281,8 +235,8 @@ def build_training(options):
         generator_optimizer=generator_optimizer,
         bounds=bounds,
         iteration=iteration,  # how many are done
-        sums=sums,  # of the headline and the two losses, over the iterations of this epoch
-        headline="Wasserstein estimate" if recipe.objective == "wasserstein" else "score difference",
+        sums=sums,  # of these, over the iterations of this epoch
+        columns=(headline, "critic_loss", "generator_loss"),
         variables=[*(variable.value for variable in [*networks, *optimizers]), iteration, sums],
     )
 
@@ -339,7 +293,6 @@ def compile_iteration(training, images, options, iterations):
             rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / iterations)
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
-
         batches = zip(tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True)
         for number, (real_batch, fake_batch) in enumerate(batches):
             update_seed = tf.random.experimental.stateless_fold_in(seed, number)
@@ -351,7 +304,6 @@ def compile_iteration(training, images, options, iterations):
                     critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, update_seed)
                 share = critic_loss / replicas.count()  # the gradients of all replicas are added up
             update_critic(tape.gradient(share, critic.trainable_variables))
-            estimate = wasserstein_estimate(real_scores, fake_scores)
 
         seed_dropout(critic, seed)
         with tf.GradientTape() as tape:
@@ -359,15 +311,12 @@ def compile_iteration(training, images, options, iterations):
             generator_loss = generator_objective(recipe.objective, scores)
             share = generator_loss / replicas.count()
         update_generator(tape.gradient(share, generator.trainable_variables))
-        training.sums.assign_add(tf.stack([estimate, critic_loss, generator_loss]))
+        figures = wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss
+        training.sums.assign_add(tf.stack(figures))
         replicas.average([training.sums])
         training.iteration.assign_add(1)
 
     return replicas.compile_for_all(iterate, images[..., None])
-
-
-class TrainingError(Exception):
-    """The training cannot go on; the message is the one line that a user sees."""
 
 
 def train(digits, options=None, interrupts=None):
@@ -381,15 +330,14 @@ def train(digits, options=None, interrupts=None):
     devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout, options.batch_size))
     with replicas.scope():
         training = build_training(options)
-    about, chief = describe_run(options, digits), replicas.is_chief()
+    about, chief = describe_run(options, RECIPES[options.recipe], digits, VERSION), replicas.is_chief()
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
     if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, training.variables)):
-        raise TrainingError(
-            "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
-        )
+        raise errors.TrainingError("the workers' options, data or checkpoints differ: see that --models-dir is shared")
     iterate = compile_iteration(training, digits.train_images, options, total)
+    headline = training.columns[0].replace("_", " ").capitalize()
     progress, first, asked = Progress(total, done, silent=not chief), True, None  # asked: to end, by which signal
 
     while done < total and not asked:
@@ -397,66 +345,33 @@ def train(digits, options=None, interrupts=None):
         with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_precision():
             iterate()
         first, done = False, done + 1
-        epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
+        where, in_epoch = (
+            f"epoch {-(-done // epoch_length)}/{options.epochs}, {headline}",
+            (done - 1) % epoch_length + 1,
+        )
         asked = replicas.agree(interrupts and interrupts.asked, done % 10 == 0 or done == total)
         if asked and done < total and not run.worth_saving():
             break
         if progress.due():  # reading a value makes the host wait for the device, so not after every iteration
-            estimate = training.sums.numpy()[0] / in_epoch
             speed = progress.speed(done) * options.n_critic * options.batch_size
-            words = f"{training.headline} {estimate:.4g}, {speed:.0f} images/s"
-            progress.show(done, f"epoch {epoch}/{options.epochs}, {words}")
+            progress.show(done, f"{where} {training.sums.numpy()[0] / in_epoch:.4g}, {speed:.0f} images/s")
         if in_epoch == epoch_length or asked or run.checkpoint_due():
-            means = mean_losses(training, in_epoch, done, run.own)
+            means = run.means(training.columns, training.sums.numpy() / in_epoch, done)
             if in_epoch == epoch_length:
                 training.sums.assign(tf.zeros(3, tf.float64))
                 picture = next(draw_digits(training.average, 100, options.seed))
                 run.save_epoch(done, means, picture, options.tensorboard)
-                words = f"{training.headline} {next(iter(means.values())):.4g}, {clock(run.seconds())}"
-                progress.say(done, f"epoch {epoch}/{options.epochs}, {words}")
+                progress.say(done, f"{where} {means[training.columns[0]]:.4g}, {clock(run.seconds())}")
             run.save_checkpoint(done)
     run.save_models(generator=training.average, critic=training.critic)
     if done >= total:
         run.finish(
-            ("E[C(real)] - E[C(generated)]", "scores", {column_name(training.headline): training.headline}),
+            ("E[C(real)] - E[C(generated)]", "scores", {training.columns[0]: headline}),
             ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
         )
     if asked:
         raise Interrupted(asked, saved=bool(run.own))
     return training.average, training.critic
-
-
-def describe_run(options, digits):
-    """What the run is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
-    return {
-        "options": asdict(options),
-        "recipe": asdict(RECIPES[options.recipe]),
-        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
-        "versions": {"program": VERSION, **devices.package_versions()},
-        "device": replicas.describe(),
-    }
-
-
-def column_name(headline):
-    """What a figure is called in history.csv."""
-    return headline.lower().replace(" ", "_")
-
-
-def mean_losses(training, iterations, done, saved):
-    """The means over the `iterations` of this epoch so far, by their names in history.csv.
-
-    Raises TrainingError, which names the last of the checkpoints `saved`, where losses or weights are not finite.
-    """
-    names = column_name(training.headline), "critic_loss", "generator_loss"
-    means = dict(zip(names, (float(value) / iterations for value in training.sums.numpy()), strict=True))
-    weights = (variable.numpy() for variable in [*training.critic.variables, *training.average.variables])
-    if not all(map(math.isfinite, [*means.values(), *(weight.sum() for weight in weights)])):
-        box = " or --clip" if training.bounds else ""
-        last = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
-        raise TrainingError(
-            f"values are no longer finite at iteration {done}: {last}. Try a smaller --learning-rate{box}"
-        )
-    return means
 
 
 # ---------------------------------------------------------------------------------------------------- drawing digits
@@ -495,26 +410,10 @@ def generate(generator, options, about, interrupts):
     """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
     start, numbers = time.monotonic(), files.part_of(options.images, options.shard)
     parts = draw_digits(generator, numbers.stop, options.seed, numbers.start)
-    files.fill_images(options.images_dir, pictures.encode_ahead(parts), options.images, about, options.shard)
+    image_folder.fill(options.images_dir, pictures.encode_ahead(parts), options.images, about, options.shard)
     with interrupts.deferred():  # the new digits take the old ones' place at one stroke
-        files.finish_images(options.images_dir)
+        image_folder.finish(options.images_dir)
     say(f"{len(numbers)} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
-
-
-def walk(points, frames):
-    """Yields float32 latent vectors [frames, latent_dim], from each of `points` to the next, at the end to the first.
-
-    The way is along a great circle (spherical interpolation, White 2016): on the straight line between two normal
-    vectors lie shorter ones than a generator ever saw in training. It starts at a point and ends just before the next.
-    """
-    for start, end in zip(points, [*points[1:], points[0]], strict=True):
-        angle = np.arccos(np.clip(start @ end / (np.linalg.norm(start) * np.linalg.norm(end)), -1.0, 1.0))
-        part = np.arange(frames)[:, None] / frames
-        if np.sin(angle) > 1e-6:
-            way = (np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)
-        else:  # on one line through the origin, where there is no one great circle
-            way = (1 - part) * start + part * end
-        yield way.astype(np.float32)
 
 
 def interpolate(generator, options):
@@ -568,7 +467,7 @@ def run(options, interrupts):
         if options.tensorboard:
             files.make_folder(options.tensorboard)
         if "generate" in options.steps:
-            files.check_image_folder(options.images_dir, options.images, options.shard)
+            image_folder.check(options.images_dir, options.images, options.shard)
         if digits:
             with interrupts.deferred():
                 generator, _ = train(digits, options, interrupts)
@@ -591,27 +490,8 @@ def main(arguments=None):
         with Interrupts() as interrupts:
             run(options, interrupts)
         return 0
-    except (mnist.DataError, files.FolderError, devices.DeviceError, ModelError, checkpoints.CheckpointError) as error:
-        problem, status = str(error), 2
-    except OSError as error:  # a full disk, mostly
-        resume = ", and --resume goes on from the last checkpoint" if "train" in options.steps else ""
-        problem, status = f"{error}; what was complete is kept{resume}", 1
-    except (TrainingError, MemoryError) as error:
-        problem, status = str(error) or "not enough memory", 1
-    except Interrupted as error:
-        problem, status = f"ended by {error}", error.status
-        if error.saved:
-            command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
-            problem += (
-                f"; go on with: python {subprocess.list2cmdline(command) if os.name == 'nt' else shlex.join(command)}"
-            )
-    except tf.errors.OpError as error:  # memory of the device, mostly
-        hint = "; a smaller --batch-size may help" if "train" in options.steps else ""
-        problem, status = f"TensorFlow: {error.message.splitlines()[0]}{hint}", 1
-        if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
-            problem = f"another worker was lost ({type(error).__name__}): start all of them again, with --resume"
-    warn(problem)
-    return status
+    except (Exception, Interrupted) as error:
+        return errors.tell(error, warn, arguments, training="train" in options.steps)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from support.errors import InputError
 from support.files import flush, write_whole
 
 KEPT = 2
@@ -16,7 +17,7 @@ MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", 
 MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
 
 
-class CheckpointError(Exception):
+class CheckpointError(InputError):
     """There is nothing to go on from, or something else was trained; the message is the one line that a user sees."""
 
 

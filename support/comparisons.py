@@ -6,7 +6,16 @@ Their discriminators tell real images from generated ones. Their scores are logi
 import itertools
 
 from support.devices import keras, tf
+from support.options import Recipe
 
+RECIPES = {
+    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
+    "wgan-gp": Recipe(11, 32, 2, 5e-4, 64, penalty=10.0, optimizer="adam", choices=10, generator_batch=2),
+    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
+    # et al. 2014).
+    "dcgan": Recipe(11, 64, 1, 2e-4, 100, networks="dcgan", objective="cross-entropy", optimizer="adam"),
+    "gan": Recipe(40, 64, 1, 2e-4, 100, networks="dense", objective="cross-entropy", optimizer="adam"),
+}
 STRIDED = {"strides": 2, "padding": "same"}
 
 
@@ -93,6 +102,21 @@ def build_dense_generator(latent_dim=100, choices=0, seed=0):
         [keras.Input((latent_dim,), name="latent"), *hidden, pixels, layers.Reshape((28, 28, 1), name="digit")],
         name="generator",
     )
+
+
+def gradient_penalty(critic, real, fake, seed):
+    """The mean of (|gradient of C| - 1)^2 at points between images real and fake, float32 [n, 28, 28, 1].
+
+    The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
+    """
+    part = tf.random.stateless_uniform([real.shape[0], 1, 1, 1], seed, alg="philox")
+    between = real + part * (fake - real)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(between)
+        scores = critic(between, training=True)
+    gradient = tape.gradient(scores, between)
+    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
+    return tf.reduce_mean(tf.cast(tf.square(length - 1.0), tf.float64))
 
 
 def seed_dropout(network, seed):

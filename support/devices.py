@@ -10,10 +10,12 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from support.errors import InputError
+
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-class DeviceError(Exception):
+class DeviceError(InputError):
     """The device that was asked for is not there; the message is the one line that a user sees."""
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from support.errors import InputError
+
 MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist.npz"
-SIDE = 28
-MOST_IMAGES = 2_000_000  # the images become one constant of a TensorFlow graph, which holds 2 GiB at most
+SIDE, MOST_IMAGES = 28, 2_000_000  # the images become one constant of a TensorFlow graph, which holds 2 GiB at most
 NAMES = ("x_train", "y_train", "x_test", "y_test")  # images x, labels y: what keras.datasets calls them
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
@@ -29,7 +30,7 @@ IDX_NAME = re.compile(r"(emnist-\w+-)?(train|t10k|test)-(images|labels)[-.]idx[1
 ACCEPTED = "an .npz file with x_train, a folder of IDX files (train-images-idx3-ubyte, ...) or a folder of images"
 
 
-class DataError(Exception):
+class DataError(InputError):
     """The data cannot be used. The message is the one line that the user sees: what is wrong, where, what to do."""
 
     def __init__(self, message):
@@ -174,11 +175,9 @@ def _load_folder(folder):
     if len(sets) > 1:
         files = ", ".join(str(file.relative_to(folder)) for file in sets.values())
         raise DataError(f"{folder}: holds several data sets; give the path of one file of training images: {files}")
-    if sets:
-        return _load_idx(*sets.values())
-    if not _picture_names(folder):
+    if not sets and not _picture_names(folder):
         raise DataError(f"{folder}: holds neither IDX files of training images nor pictures; give {ACCEPTED}")
-    return _digits({"x_train": read_image_folder(folder)[1]}, str(folder))
+    return _load_idx(*sets.values()) if sets else _digits({"x_train": read_image_folder(folder)[1]}, str(folder))
 
 
 def _load_idx(path):
@@ -212,8 +211,8 @@ def _read_idx(name, path):
 
 
 def _picture_names(folder):
-    files = os.scandir(folder)
-    return sorted(f.name for f in files if f.name.lower().endswith(PICTURES) and f.name[0] != "." and f.is_file())
+    seen = (file.name for file in os.scandir(folder) if file.is_file())
+    return sorted(name for name in seen if name.lower().endswith(PICTURES) and name[0] != ".")
 
 
 def _read_picture(path):

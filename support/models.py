@@ -5,6 +5,7 @@ import os
 import zipfile
 
 from support.devices import keras
+from support.errors import InputError
 from support.files import write_whole
 
 
@@ -14,7 +15,7 @@ def save_model(model, path):
         model.save(temporary)
 
 
-class ModelError(Exception):
+class ModelError(InputError):
     """A file that should hold a generator does not; the message is the one line that a user sees."""
 
 

@@ -1,14 +1,30 @@
 """What a training leaves in its folder, and goes on from: checkpoints, history, pictures, the record of the run."""
 
 import json
+import math
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from support import checkpoints, files, pictures, tensorboard
+import numpy as np
+
+from support import checkpoints, devices, files, pictures, replicas, tensorboard
+from support.errors import TrainingError
 from support.models import save_model
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
+
+
+def describe_run(options, recipe, digits, version):
+    """What a run of this version is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
+    return {
+        "options": asdict(options),
+        "recipe": asdict(recipe),
+        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
+        "versions": {"program": version, **devices.package_versions()},
+        "device": replicas.describe(),
+    }
 
 
 class Run:
@@ -43,6 +59,22 @@ class Run:
     def checkpoint_due(self):
         """True when the last checkpoint is so old that its work would be missed."""
         return self.writes and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
+
+    def means(self, names, values, step):
+        """The figures of this epoch so far by their names. Raises TrainingError where they or weights are not finite.
+
+        names: strings. values: as many floats. step: how many iterations are done.
+        """
+        sums = (
+            np.sum(variable) for variable in self.variables
+        )  # of a sum with one such value in it nothing else comes
+        if not all(map(math.isfinite, [*values, *sums])):
+            box = " or --clip" if self.about["options"]["clip"] else ""
+            last = f"the last good checkpoint is {self.own[-1]}" if self.own else "no checkpoint was written yet"
+            raise TrainingError(
+                f"values are no longer finite at iteration {step}: {last}. Try a smaller --learning-rate{box}"
+            )
+        return dict(zip(names, map(float, values), strict=True))
 
     def save_checkpoint(self, step):
         """Saves the variables, after `step` iterations."""

@@ -17,7 +17,7 @@ from kill_at_random import only_images, try_kills, without_older_checkpoints
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
-from support import checkpoints, files, pictures
+from support import checkpoints, files, image_folder, pictures
 from support.models import save_model
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL, limits and mounts are of another kind on Windows")
@@ -257,7 +257,7 @@ def test_images_that_a_killed_run_left_unfinished_do_not_count_as_space_taken(tm
         return SimpleNamespace(free=0 if (tmp_path / ".partial").exists() else 1 << 30)
 
     monkeypatch.setattr(files.shutil, "disk_usage", usage)
-    files.check_image_folder(tmp_path, 1000)
+    image_folder.check(tmp_path, 1000)
 
 
 def test_a_killed_run_leaves_whole_files_and_the_next_one_makes_up_for_it(finished, tmp_path):

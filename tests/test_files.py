@@ -8,12 +8,12 @@ import sys
 import pytest
 from conftest import ROOT
 
-from support import files
+from support import files, image_folder
 
 
 def fill(folder, count, content=b"new", about=None):
-    files.fill_images(folder, [[content] * count], count, about or {})
-    files.finish_images(folder)
+    image_folder.fill(folder, [[content] * count], count, about or {})
+    image_folder.finish(folder)
 
 
 def names(folder):
@@ -49,7 +49,7 @@ def test_images_that_fail_half_way_leave_the_old_ones(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        files.fill_images(tmp_path, batches(), 5, {})
+        image_folder.fill(tmp_path, batches(), 5, {})
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"old"] * 5
     assert not (tmp_path / ".partial").exists()
 
@@ -70,22 +70,22 @@ def test_a_move_that_was_cut_off_is_finished_by_the_next_run(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path, 6)
     monkeypatch.undo()
-    files.check_image_folder(tmp_path, 6)
+    image_folder.check(tmp_path, 6)
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"new"] * 6
     assert json.loads((tmp_path / ".digits.json").read_text())["images"] == 6
     assert not (tmp_path / ".complete").exists()
 
 
 def test_more_than_a_hundred_thousand_images_sort_by_number():
-    assert files.image_name(7, 25_000) == "digit_00007.png"
-    assert files.image_name(7, 100_001) == "digit_000007.png"
-    fewer, more = [files.image_name(number, 100_001) for number in (99_999, 100_000)]
+    assert image_folder.image_name(7, 25_000) == "digit_00007.png"
+    assert image_folder.image_name(7, 100_001) == "digit_000007.png"
+    fewer, more = [image_folder.image_name(number, 100_001) for number in (99_999, 100_000)]
     assert fewer < more
 
 
 def test_images_that_do_not_fit_on_the_disk_are_refused(tmp_path):
     with pytest.raises(files.FolderError, match="MiB"):
-        files.check_image_folder(tmp_path, 10**13)
+        image_folder.check(tmp_path, 10**13)
 
 
 def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):

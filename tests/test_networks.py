@@ -9,7 +9,9 @@ from conftest import ROOT
 import wgan_handwritten_digits as wgan
 from support import mnist
 from support.devices import import_tensorflow, keras, tf
+from support.errors import TrainingError
 from support.interrupts import Interrupted
+from support.runs import Run
 
 import_tensorflow("cpu")
 
@@ -181,10 +183,13 @@ def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
     assert (tmp_path / "training/run.json").exists()
 
 
-def test_weights_that_are_not_finite_are_found_though_the_losses_are(images):
+def test_weights_that_are_not_finite_are_found_though_the_losses_are(images, tmp_path):
     training = wgan.build_training(options())
     wgan.compile_iteration(training, images, options(), 2)()
-    assert wgan.mean_losses(training, 1, 1, [])
+    run = Run(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False, warn=print)
+    run.own.append("step_000000007.npz")
+    values = training.sums.numpy()
+    assert run.means(training.columns, values, 1) == dict(zip(training.columns, values, strict=True))
     training.average.trainable_variables[0].assign(training.average.trainable_variables[0].value * np.nan)
-    with pytest.raises(wgan.TrainingError, match="step_000000007"):
-        wgan.mean_losses(training, 1, 1, ["step_000000007.npz"])
+    with pytest.raises(TrainingError, match="iteration 9: .*step_000000007.*--learning-rate or --clip"):
+        run.means(training.columns, values, 9)

@@ -44,7 +44,8 @@ def build_plain_generator(latent_dim, choices, seed):
     return keras.Sequential([*layers, keras.layers.Reshape((28, 28, 1))])
 
 wgan.NETWORKS["plain"] = wgan.build_critic, build_plain_generator
-wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, networks="plain", clip_scaled=True, centred=True)
+special = {"networks": "plain", "clip_scaled": True, "centred": True, "decay": False}
+wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, **special)
 digits = mnist.load(data)
 
 def train(recipe, name, interrupts=None, **more):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT, run_script
 
-from support import files
+from support import files, image_folder
 
 
 def everything(folder):
@@ -49,10 +49,10 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
 def fill(folder, total, shard=None, content=b"new"):
     """What `generate` does, with images of that content."""
     with files.own_folder(folder, shard):
-        files.check_image_folder(folder, total, shard)
+        image_folder.check(folder, total, shard)
         count = len(files.part_of(total, shard))
-        files.fill_images(folder, [[content] * count], total, {"seed": content.decode()}, shard)
-        files.finish_images(folder)
+        image_folder.fill(folder, [[content] * count], total, {"seed": content.decode()}, shard)
+        image_folder.finish(folder)
 
 
 def images(folder):
@@ -67,7 +67,7 @@ def test_shards_take_the_place_of_all_images_of_an_earlier_run(tmp_path, before,
     for part in order:
         assert b"old" in images(tmp_path).values()
         fill(tmp_path, after, (part, 3))
-    assert images(tmp_path) == {files.image_name(number, after): b"new" for number in range(after)}
+    assert images(tmp_path) == {image_folder.image_name(number, after): b"new" for number in range(after)}
     assert json.loads((tmp_path / ".digits.json").read_text()) == {"images": after, "seed": "new"}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
@@ -79,7 +79,7 @@ def test_shards_take_the_place_of_what_fewer_of_as_many_shards_left(tmp_path, be
     fill(tmp_path, before, (left, 3), b"old")
     for part in order:
         fill(tmp_path, after, (part, 3))
-    assert images(tmp_path) == {files.image_name(number, after): b"new" for number in range(after)}
+    assert images(tmp_path) == {image_folder.image_name(number, after): b"new" for number in range(after)}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
 
@@ -87,7 +87,7 @@ def test_one_run_takes_the_place_of_shards_that_never_became_complete(tmp_path):
     for part in (1, 3):
         fill(tmp_path, 30, (part, 4), b"old")
     fill(tmp_path, 10)
-    assert images(tmp_path) == {files.image_name(number, 10): b"new" for number in range(10)}
+    assert images(tmp_path) == {image_folder.image_name(number, 10): b"new" for number in range(10)}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
 
@@ -124,7 +124,7 @@ def test_a_shard_that_was_killed_in_its_move_is_finished_by_any_other(tmp_path, 
         fill(tmp_path, 10, (1, 2))
     monkeypatch.undo()
     fill(tmp_path, 10, (2, 2))
-    assert images(tmp_path) == {files.image_name(number, 10): b"new" for number in range(10)}
+    assert images(tmp_path) == {image_folder.image_name(number, 10): b"new" for number in range(10)}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
 
