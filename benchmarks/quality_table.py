@@ -1,6 +1,10 @@
 """Prints the README's table of quality, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
 
-python benchmarks/quality_table.py wgan wgan-paper
+python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
+python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
+
+A run is the files NAME_seed*.json in benchmarks/results, and the run.json of one of its trainings on an otherwise idle
+machine, NAME_run.json.
 """
 
 import json
@@ -13,17 +17,16 @@ RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
 from evaluate_digits import FIGURES  # noqa: E402
+from support import pictures  # noqa: E402
+from support.mnist import read_image_folder  # noqa: E402
 
 
 def table(names):
     """The table in Markdown: for each of the `names` of runs the mean over the seeds and the standard deviation.
 
-    A run is the files NAME_seed*.json in benchmarks/results. The last column is what real digits get.
+    The last column is what real digits get.
     """
-    runs = [
-        [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))]
-        for name in names
-    ]
+    runs = [[_read(path) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))] for name in names]
     real, [seeds] = runs[0][0]["real"], {len(reports) for reports in runs}
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
     for key, name, better, form, _ in FIGURES:
@@ -36,9 +39,26 @@ def table(names):
     shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
     cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
     lines.append(f"| least and largest share of a digit | {' | '.join(cells)} |")
+    timed = [_read(RESULTS / f"{name}_run.json") for name in names]
+    epochs, seconds = [run["final"]["epoch"] for run in timed], [run["seconds"] for run in timed]
+    cells = [f"{number} × {time / number:.0f} s" for number, time in zip(epochs, seconds, strict=True)]
+    lines.append(f"| epochs × seconds an epoch | {' | '.join(cells)} | |")
+    lines.append(f"| minutes of training | {' | '.join(f'{time / 60:.1f}' for time in seconds)} | |")
     return "\n".join([*lines, "", f"Mean ± standard deviation over {seeds} seeds."])
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def save_row(name, folder, count=20):
+    """Writes the first `count` digits of the folder to benchmarks/results/NAME.png."""
+    pictures.save_grid(RESULTS / f"{name}.png", read_image_folder(folder)[1][:count], count)
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")
-    print(table(sys.argv[1:]))
+    if sys.argv[1:2] == ["--row"]:
+        save_row(*sys.argv[2:])
+    else:
+        print(table(sys.argv[1:]))
