@@ -1,3 +1,8 @@
+# /// script
+# requires-python = ">=3.11,<3.14"
+# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
+#                 "scikit-learn>=1.4", "scipy>=1.11"]
+# ///
 """How good are the digits in a folder, in an array, or drawn by a generator? Numbers, labels, a page of pictures.
 
     python evaluate_digits.py                                       the digits in generated_images
@@ -218,7 +223,7 @@ def complaint_about(options):
 
 
 def read_source(options):
-    """The images to be judged: names [n] and uint8 [n, 28, 28]. Raises DataError."""
+    """The images to be judged: names [n] and uint8 [n, 28, 28]. Raises InputError."""
     from support.mnist import read_image_folder
 
     source = options.source
@@ -253,16 +258,12 @@ def draw(path, count, seed):
     """uint8 [count, 28, 28] of the generator in a .keras file: what `generate` writes as PNG files for this seed."""
     import numpy as np
 
-    from support.mnist import DataError
     from support.models import ModelError, load_generator
     from wgan_handwritten_digits import draw_digits
 
-    try:
-        images = np.concatenate(list(draw_digits(load_generator(path), count, seed)))
-    except ModelError as error:
-        raise DataError(str(error)) from error
+    images = np.concatenate(list(draw_digits(load_generator(path), count, seed)))
     if images.min() > 100:
-        raise DataError(f"{path}: draws no black; a generator draws black paper as -1, white ink as 1 (tanh)")
+        raise ModelError(f"{path}: draws no black; a generator draws black paper as -1, white ink as 1 (tanh)")
     return images
 
 

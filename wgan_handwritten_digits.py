@@ -1,7 +1,6 @@
 # /// script
-# requires-python = ">=3.11"
-# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
-#                 "scikit-learn>=1.4", "scipy>=1.11"]
+# requires-python = ">=3.11,<3.14"
+# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1"]
 # ///
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
@@ -35,13 +34,16 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from support import checkpoints, comparisons, devices, errors, files, image_folder, mnist, pictures, replicas
-from support.comparisons import STRIDED, gradient_penalty, initializers, seed_dropout
+from support import comparisons, devices, files, image_folder, mnist, pictures, replicas
+from support.comparisons import gradient_penalty
 from support.devices import keras, tf
+from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
+from support.layers import STRIDED, initializers, seed_dropout
 from support.models import load_generator
-from support.options import Options, Recipe, complete, read_options
+from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
+from support.recipes import COMPARISONS, Recipe
 from support.runs import Run, describe_run
 from support.walks import walk
 
@@ -54,14 +56,16 @@ BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
 
 # ---------------------------------------------------------------------------------------------------------- recipes
 
-RECIPES = {  # epochs, batch size, n_critic, learning rate, length of a latent vector, clip, and what is special
+# What the names mean stands in support/recipes.py, beside the settings of other GANs.
+RECIPES = {
     "wgan": Recipe(
-        10, 32, 2, 1e-3, 64, 2.0, generator_rate=2.0, generator_batch=2, choices=10, clip_scaled=True, centred=True
+        epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
+        clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, choices=10,
     ),
     # The settings of algorithm 1 of the paper, for comparison.
-    "wgan-paper": Recipe(20, 64, 5, 5e-5, 100, 0.01, decay=False),
-    **comparisons.RECIPES,
-}
+    "wgan-paper": Recipe(epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, clip=0.01, decay=False),
+    **COMPARISONS,
+}  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------- networks
@@ -224,7 +228,7 @@ def build_training(options):
     # int64, because TensorFlow keeps int32 variables in the host's memory, out of XLA's reach.
     iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
     sums = tf.Variable(tf.zeros(3, tf.float64), name="sums")
-    headline = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
+    difference = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
     networks = [*critic.variables, *generator.variables, *average.variables]
     optimizers = [*critic_optimizer.variables, *generator_optimizer.variables]
     return SimpleNamespace(
@@ -235,8 +239,8 @@ def build_training(options):
         generator_optimizer=generator_optimizer,
         bounds=bounds,
         iteration=iteration,  # how many are done
-        sums=sums,  # of these, over the iterations of this epoch
-        columns=(headline, "critic_loss", "generator_loss"),
+        columns=(difference, "critic_loss", "generator_loss"),
+        sums=sums,  # of these three, over the iterations of this epoch
         variables=[*(variable.value for variable in [*networks, *optimizers]), iteration, sums],
     )
 
@@ -334,21 +338,18 @@ def train(digits, options=None, interrupts=None):
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
-    if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, training.variables)):
-        raise errors.TrainingError("the workers' options, data or checkpoints differ: see that --models-dir is shared")
     iterate = compile_iteration(training, digits.train_images, options, total)
     headline = training.columns[0].replace("_", " ").capitalize()
-    progress, first, asked = Progress(total, done, silent=not chief), True, None  # asked: to end, by which signal
+    progress, first = Progress(total, done, silent=not chief), True
+    asked = None  # to end, by the signal of this number
 
     while done < total and not asked:
         # The first one is compiled, of which some versions of TensorFlow tell.
         with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_precision():
             iterate()
         first, done = False, done + 1
-        where, in_epoch = (
-            f"epoch {-(-done // epoch_length)}/{options.epochs}, {headline}",
-            (done - 1) % epoch_length + 1,
-        )
+        epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
+        where = f"epoch {epoch}/{options.epochs}, {headline}"
         asked = replicas.agree(interrupts and interrupts.asked, done % 10 == 0 or done == total)
         if asked and done < total and not run.worth_saving():
             break
@@ -356,11 +357,11 @@ def train(digits, options=None, interrupts=None):
             speed = progress.speed(done) * options.n_critic * options.batch_size
             progress.show(done, f"{where} {training.sums.numpy()[0] / in_epoch:.4g}, {speed:.0f} images/s")
         if in_epoch == epoch_length or asked or run.checkpoint_due():
-            means = run.means(training.columns, training.sums.numpy() / in_epoch, done)
+            means = run.checked(training.columns, training.sums.numpy() / in_epoch, done)
             if in_epoch == epoch_length:
                 training.sums.assign(tf.zeros(3, tf.float64))
-                picture = next(draw_digits(training.average, 100, options.seed))
-                run.save_epoch(done, means, picture, options.tensorboard)
+                samples = next(draw_digits(training.average, 100, options.seed))
+                run.save_epoch(done, means, samples, options.tensorboard)
                 progress.say(done, f"{where} {means[training.columns[0]]:.4g}, {clock(run.seconds())}")
             run.save_checkpoint(done)
     run.save_models(generator=training.average, critic=training.critic)
@@ -407,7 +408,7 @@ def draw_digits(generator, count, seed=0, first=0):
 
 
 def generate(generator, options, about, interrupts):
-    """Writes options.images digits as PNG files to options.images_dir, in place of what an earlier run left there."""
+    """Writes the digits, or the shard's part of them, as PNG files, in place of what an earlier run left there."""
     start, numbers = time.monotonic(), files.part_of(options.images, options.shard)
     parts = draw_digits(generator, numbers.stop, options.seed, numbers.start)
     image_folder.fill(options.images_dir, pictures.encode_ahead(parts), options.images, about, options.shard)
@@ -448,10 +449,9 @@ def run(options, interrupts):
     digits = mnist.load(options.data) if training else None
     devices.import_tensorflow(options.device, join)
     if options.summary:
-        recipe = RECIPES[options.recipe]
-        build_critic, build_generator = NETWORKS[recipe.networks]
-        build_critic().summary()
-        build_generator(options.latent_dim, recipe.choices).summary()
+        networks = build_training(options)
+        networks.critic.summary()
+        networks.generator.summary()
         return
     if training and not replicas.is_chief():  # which alone writes
         with interrupts.deferred():
@@ -491,7 +491,7 @@ def main(arguments=None):
             run(options, interrupts)
         return 0
     except (Exception, Interrupted) as error:
-        return errors.tell(error, warn, arguments, training="train" in options.steps)
+        return tell(error, warn, arguments, training="train" in options.steps)
 
 
 if __name__ == "__main__":

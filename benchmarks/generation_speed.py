@@ -5,8 +5,8 @@
 ours                          generate of the program, from the loaded generator to the last file in its place
 predict at once, Pillow       Keras's predict for all images in one call, each saved by Pillow
 predict, Pillow               predict for each image, saved by Pillow
-predict, plt.imsave           the same, saved by matplotlib without a figure
-predict, plt.savefig          the same, as a figure with an image in it, as most scripts do
+predict, plt.imsave           the same, saved by matplotlib without a figure (28x28, in colour)
+predict, plt.savefig          the same, as a figure with an image in it, as most scripts do (640x480)
 
 Those that call predict for each image are timed on a sample and multiplied up. The limit is the generator's time for
 the images alone, drawn in the same blocks, and the writing of ready-made files of the same size.
@@ -138,13 +138,14 @@ def main():
         run(generator, max(2, options.images // fewer // 50))  # compiles
     for _ in range(options.rounds):
         for name, (run, fewer) in ROWS.items():
-            seconds[name].append(run(generator, options.images // fewer) * fewer)
+            count = max(1, options.images // fewer)
+            seconds[name].append(run(generator, count) * options.images / count)
     base = statistics.median(seconds["ours"])
     print(f"{options.images:,} images, {options.rounds} rounds; {machine()}\n")
     print("| way | seconds, median | least, most | times ours | timed on |")
     print("|---|---|---|---|---|")
     for name, found in seconds.items():
-        median, count = statistics.median(found), options.images // ROWS[name][1]
+        median, count = statistics.median(found), max(1, options.images // ROWS[name][1])
         spread = f"{min(found):.2f}, {max(found):.2f}"
         print(f"| {name} | {median:.2f} | {spread} | {median / base:.2f} | {count:,} images |")
 

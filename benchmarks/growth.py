@@ -1,10 +1,12 @@
 """How time and memory grow: with the batch, with the data, with the number of images; and what a start takes.
 
-    python benchmarks/growth.py [--iterations 100] [--picture benchmarks/results/growth.png]
+    python benchmarks/growth.py [--rounds 3] [--iterations 100] [--picture benchmarks/results/growth.png]
 
-Every figure comes from a process of its own. An epoch is timed on some of its iterations, compiling left out; memory is
-the most that the process ever held, TensorFlow's own 500 MiB or so included. More data than MNIST is MNIST repeated.
-The command from its start to its first iteration: the whole run of one iteration and the models saved, on 64 digits.
+Every figure comes from a process of its own, on the CPU, and is the median of rounds in turn. An epoch is timed on some
+of its iterations, compiling left out; drawing from the loaded program to the last file in its place. Memory is the most
+that the process ever held, TensorFlow's own 500 MiB or so included. More data than MNIST is MNIST repeated. How long it
+takes from the command to the first iteration is not seen from outside: a whole run of one iteration on 64 digits, with
+its checkpoint, pictures and models, takes longer.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from support import devices, mnist  # noqa: E402
 BATCHES = (32, 64, 128, 256, 512, 1024)
 REPEATS = (1, 5, 10, 20)
 COUNTS = (25_000, 50_000, 100_000, 200_000)
+STARTS = 5  # of each command
 
 
 def epoch_seconds(batch, repeats, iterations):
@@ -38,7 +41,7 @@ def epoch_seconds(batch, repeats, iterations):
     options = wgan.complete(wgan.Options(batch_size=batch), wgan.RECIPES)
     training = wgan.build_training(options)
     iterate = wgan.compile_iteration(training, images, options, 10_000)
-    iterations = max(5, iterations * 32 // batch)
+    iterations = max(10, iterations * 32 // batch)
     with devices.training_precision():
         for _ in range(3):
             iterate()
@@ -51,18 +54,19 @@ def epoch_seconds(batch, repeats, iterations):
 
 
 def generation_seconds(count):
-    """Seconds of the command that draws and writes so many images, from its start to its end."""
+    """Seconds in which so many images are drawn and written, TensorFlow's import included."""
     model = ROOT / "saved_models/pretrained/generator.keras"
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        wgan.main(["generate", "--model", str(model), "--images", str(count), "--images-dir", folder])
+        words = ["generate", "--device", "cpu", "--model", model, "--images", count, "--images-dir", folder]
+        assert wgan.main(list(map(str, words))) == 0
         return time.perf_counter() - start
 
 
 def measured(*words):
     """(seconds, MiB at most) of a process that runs this file with `--one` and these words."""
     command = [sys.executable, __file__, "--one", *map(str, words)]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return json.loads(lines[-1])
 
 
@@ -76,24 +80,21 @@ def one(kind, *numbers):
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit]))
 
 
-def start_seconds(rounds=5):
+def start_seconds():
     """{what: median seconds} of commands that hardly do anything."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/few.npz", x_train=mnist.load().train_images[:64])
-        commands = {
-            "`--help`": ["--help"],
-            "a mistyped option": ["--epoch", "3"],
-            "one iteration, models saved": ["train", "--epochs", "1", "--data", "few.npz", "--models-dir", "models"],
-        }
-        found = {}
-        for name, words in commands.items():
-            times = []
-            for _ in range(rounds):
+        train = ["train", "--device", "cpu", "--epochs", "1", "--data", "few.npz", "--models-dir", "models"]
+        commands = {"`--help`": (0, ["--help"]), "a mistyped option": (2, ["--epoch", "3"])}
+        commands |= {"a run of one iteration": (0, train)}
+        found = {name: [] for name in commands}
+        for _ in range(STARTS):
+            for name, (status, words) in commands.items():
                 start = time.perf_counter()
-                subprocess.run([sys.executable, str(SCRIPT), *words], cwd=folder, capture_output=True)
-                times.append(time.perf_counter() - start)
-            found[name] = statistics.median(times)
-    return found
+                process = subprocess.run([sys.executable, str(SCRIPT), *words], cwd=folder, capture_output=True)
+                found[name].append(time.perf_counter() - start)
+                assert process.returncode == status, process.stderr
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
 def draw(path, panels):
@@ -116,19 +117,31 @@ def draw(path, panels):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--iterations", type=int, default=100, help="of batch 32; fewer of larger ones")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--picture", metavar="FILE")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         return one(*options.one)
     starts = start_seconds()
+    points = {
+        "an epoch, images in a batch": {batch: ("epoch", batch, 1, options.iterations) for batch in BATCHES},
+        "an epoch, times MNIST": {times: ("epoch", 32, times, options.iterations) for times in REPEATS},
+        "drawing and writing, images": {count: ("images", count) for count in COUNTS},
+    }
+    rounds = [
+        {title: {number: measured(*words) for number, words in some.items()} for title, some in points.items()}
+        for _ in range(options.rounds)
+    ]
     panels = {
-        "an epoch, images in a batch": {batch: measured("epoch", batch, 1, options.iterations) for batch in BATCHES},
-        "an epoch, times MNIST": {times: measured("epoch", 32, times, options.iterations) for times in REPEATS},
-        "drawing and writing, images": {count: measured("images", count) for count in COUNTS},
+        title: {
+            number: tuple(statistics.median(values) for values in zip(*(r[title][number] for r in rounds), strict=True))
+            for number in some
+        }
+        for title, some in points.items()
     }
     print(machine(), end="\n\n")
-    print("| command | seconds, median of 5 |\n|---|---|")
+    print(f"| command | seconds, median of {STARTS} |\n|---|---|")
     for name, seconds in starts.items():
         print(f"| {name} | {seconds:.2f} |")
     for title, points in panels.items():

@@ -1,17 +1,23 @@
 """What a measurement was made on."""
 
+import contextlib
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from support import devices
 
 
-def machine():
-    """The machine and the versions in words."""
+def machine(*more):
+    """The machine and the versions in words; those of `more` packages, too, where they are installed."""
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
+    versions = devices.package_versions()
+    for package in more:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    versions = ", ".join(f"{name} {number}" for name, number in versions.items())
     return f"{model}, {devices.usable_cores()} cores; {versions}"

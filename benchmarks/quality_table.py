@@ -27,7 +27,11 @@ def table(names):
     The last column is what real digits get.
     """
     runs = [[_read(path) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))] for name in names]
-    real, [seeds] = runs[0][0]["real"], {len(reports) for reports in runs}
+    counts = {name: len(reports) for name, reports in zip(names, runs, strict=True)}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        sys.exit(f"quality_table.py: all runs need as many seeds, there are {counts}")
+    real, seeds = runs[0][0]["real"], counts[names[0]]
+    assert all(report["classifier"] == runs[0][0]["classifier"] for reports in runs for report in reports)
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
     for key, name, better, form, _ in FIGURES:
         form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is no whole number
@@ -51,9 +55,9 @@ def _read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def save_row(name, folder, count=20):
-    """Writes the first `count` digits of the folder to benchmarks/results/NAME.png."""
-    pictures.save_grid(RESULTS / f"{name}.png", read_image_folder(folder)[1][:count], count)
+def save_row(name, folder):
+    """Writes the first 20 digits of the folder to benchmarks/results/NAME.png."""
+    pictures.save_grid(RESULTS / f"{name}.png", read_image_folder(folder)[1][:20], 20)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
 
 
 class CheckpointError(InputError):
-    """There is nothing to go on from, or something else was trained; the message is the one line that a user sees."""
+    """There is nothing to go on from, or something else was trained."""
 
 
 def save(folder, step, variables, record, mine):

@@ -1,27 +1,11 @@
-"""The networks of the two GANs that the WGAN is compared with: with convolutions and without, both with dropout.
+"""What the WGAN with weight clipping is compared with: the gradient penalty, and the networks of two other GANs.
 
-Their discriminators tell real images from generated ones. Their scores are logits: the sigmoid is in the objective.
+One has convolutions, one has none. Their discriminators, with dropout, tell real images from generated ones; their
+scores are logits: the sigmoid is in the objective.
 """
 
-import itertools
-
 from support.devices import keras, tf
-from support.options import Recipe
-
-RECIPES = {
-    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
-    "wgan-gp": Recipe(11, 32, 2, 5e-4, 64, penalty=10.0, optimizer="adam", choices=10, generator_batch=2),
-    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
-    # et al. 2014).
-    "dcgan": Recipe(11, 64, 1, 2e-4, 100, networks="dcgan", objective="cross-entropy", optimizer="adam"),
-    "gan": Recipe(40, 64, 1, 2e-4, 100, networks="dense", objective="cross-entropy", optimizer="adam"),
-}
-STRIDED = {"strides": 2, "padding": "same"}
-
-
-def initializers(kind, seed, first):
-    """An endless row of initialisers of that kind, each with a number of its own, fixed by `seed` and `first`."""
-    return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
+from support.layers import STRIDED, initializers
 
 
 def build_dcgan_discriminator(seed=0):
@@ -117,14 +101,3 @@ def gradient_penalty(critic, real, fake, seed):
     gradient = tape.gradient(scores, between)
     length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
     return tf.reduce_mean(tf.cast(tf.square(length - 1.0), tf.float64))
-
-
-def seed_dropout(network, seed):
-    """Makes what the Dropout layers of `network` leave out next a function of `seed`, integers [2].
-
-    They have a random state of their own, the same in every training and on every device.
-    """
-    for number, layer in enumerate(network.layers):
-        if isinstance(layer, keras.layers.Dropout):
-            state = layer.seed_generator.state
-            state.assign(tf.cast(tf.random.experimental.stateless_fold_in(seed, number), state.dtype))

@@ -16,7 +16,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 class DeviceError(InputError):
-    """The device that was asked for is not there; the message is the one line that a user sees."""
+    """The device that was asked for is not there."""
 
 
 class ImportedOnUse:

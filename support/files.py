@@ -11,7 +11,7 @@ from support.errors import InputError
 
 
 class FolderError(InputError):
-    """A folder cannot be used; the message is the one line that a user sees."""
+    """A folder cannot be used."""
 
 
 @contextlib.contextmanager

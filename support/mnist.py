@@ -31,10 +31,7 @@ ACCEPTED = "an .npz file with x_train, a folder of IDX files (train-images-idx3-
 
 
 class DataError(InputError):
-    """The data cannot be used. The message is the one line that the user sees: what is wrong, where, what to do."""
-
-    def __init__(self, message):
-        super().__init__("".join(letter if letter.isprintable() else " " for letter in message))
+    """The data cannot be used: what is wrong, where, what to do."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def save_model(model, path):
 
 
 class ModelError(InputError):
-    """A file that should hold a generator does not; the message is the one line that a user sees."""
+    """A file that should hold a generator does not."""
 
 
 def load_generator(path):

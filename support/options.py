@@ -135,28 +135,6 @@ class Options:
     summary: bool = _option(False, "print the layers of both networks and exit", step="train")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One way to train: the defaults of the options of the same names, and what has no option."""
-
-    epochs: int
-    batch_size: int
-    n_critic: int
-    learning_rate: float
-    latent_dim: int
-    clip: float | None = None  # None: the weights are not clipped
-    networks: str = "convolutional"  # a key of the program's NETWORKS
-    objective: str = "wasserstein"  # or "cross-entropy"
-    penalty: float = 0.0  # weight of the gradient penalty
-    optimizer: str = "rmsprop"  # a key of its OPTIMIZERS
-    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
-    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
-    choices: int = 0  # so many kinds of images are kept apart, see build_generator
-    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
-    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
-    decay: bool = True  # the learning rate falls linearly, nearly to zero
-
-
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose complaints are one line, without the usage before it."""
 

@@ -33,7 +33,8 @@ class Run:
     history: a list of dictionaries, one an epoch; the first entry is "epoch", from 1 on, the last "seconds".
     about: a dictionary of dictionaries, what the run is made of. variables: its complete state; with `resume` set to
     the newest checkpoint of a training about the same, or CheckpointError is raised. `warn` takes lines to print.
-    writes: False where another process writes and speaks; nothing else is different then.
+    writes: False where another process writes and speaks; nothing else is different then. Raises TrainingError where
+    the processes of a cluster are about different trainings.
     """
 
     def __init__(self, folder, about, variables, resume, warn, writes=True):
@@ -47,6 +48,8 @@ class Run:
             warn(given_up)
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
         self.start = self.saved = time.monotonic()
+        if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, variables)):
+            raise TrainingError("the workers' options, data or checkpoints differ: see that --models-dir is shared")
 
     def seconds(self):
         """Seconds of training, those before an interruption included."""
@@ -60,14 +63,13 @@ class Run:
         """True when the last checkpoint is so old that its work would be missed."""
         return self.writes and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
 
-    def means(self, names, values, step):
-        """The figures of this epoch so far by their names. Raises TrainingError where they or weights are not finite.
+    def checked(self, names, values, step):
+        """The figures of this epoch so far by name. Raises TrainingError where one or a variable is not finite.
 
         names: strings. values: as many floats. step: how many iterations are done.
         """
-        sums = (
-            np.sum(variable) for variable in self.variables
-        )  # of a sum with one such value in it nothing else comes
+        # What is not finite makes the sum so.
+        sums = (np.asarray(variable).sum() for variable in self.variables)
         if not all(map(math.isfinite, [*values, *sums])):
             box = " or --clip" if self.about["options"]["clip"] else ""
             last = f"the last good checkpoint is {self.own[-1]}" if self.own else "no checkpoint was written yet"

@@ -256,7 +256,7 @@ def test_images_that_a_killed_run_left_unfinished_do_not_count_as_space_taken(tm
     def usage(folder):
         return SimpleNamespace(free=0 if (tmp_path / ".partial").exists() else 1 << 30)
 
-    monkeypatch.setattr(files.shutil, "disk_usage", usage)
+    monkeypatch.setattr(image_folder.shutil, "disk_usage", usage)
     image_folder.check(tmp_path, 1000)
 
 

@@ -1,4 +1,4 @@
-"""What the script tells tools that run scripts (PEP 723) is what requirements.txt tells pip."""
+"""What the scripts tell tools that run scripts (PEP 723) is what requirements.txt tells pip."""
 
 import re
 import tomllib
@@ -6,12 +6,18 @@ import tomllib
 from conftest import ROOT
 
 
-def test_the_script_names_the_requirements():
-    text = (ROOT / "wgan_handwritten_digits.py").read_text(encoding="utf-8")
+def metadata(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
     [block] = re.findall(r"(?m)^# /// script$\n((?:^#(?: .*)?$\n)+?)^# ///$", text)
-    metadata = tomllib.loads("".join(line[2:] or "\n" for line in block.splitlines(keepends=True)))
+    return tomllib.loads("".join(line[2:] or "\n" for line in block.splitlines(keepends=True)))
+
+
+def test_the_scripts_name_the_requirements():
+    program, evaluation = metadata("wgan_handwritten_digits.py"), metadata("evaluate_digits.py")
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert metadata["dependencies"] == [line for line in lines if not line.startswith("#")]
+    required = {line for line in lines if not line.startswith("#")}
+    assert {*program["dependencies"], *evaluation["dependencies"]} == required
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    oldest = metadata["requires-python"].removeprefix(">=")
+    oldest = program["requires-python"].split(",")[0].removeprefix(">=")
+    assert program["requires-python"] == evaluation["requires-python"]
     assert f"With Python {oldest}," in readme

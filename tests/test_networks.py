@@ -189,7 +189,7 @@ def test_weights_that_are_not_finite_are_found_though_the_losses_are(images, tmp
     run = Run(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False, warn=print)
     run.own.append("step_000000007.npz")
     values = training.sums.numpy()
-    assert run.means(training.columns, values, 1) == dict(zip(training.columns, values, strict=True))
+    assert run.checked(training.columns, values, 1) == dict(zip(training.columns, values, strict=True))
     training.average.trainable_variables[0].assign(training.average.trainable_variables[0].value * np.nan)
     with pytest.raises(TrainingError, match="iteration 9: .*step_000000007.*--learning-rate or --clip"):
-        run.means(training.columns, values, 9)
+        run.checked(training.columns, values, 9)

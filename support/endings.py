@@ -1,0 +1,40 @@
+"""How a run that fails or is interrupted ends: one line, and the exit status that a shell sees."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+from support import replicas
+from support.devices import tf
+from support.errors import InputError, TrainingError
+from support.interrupts import Interrupted
+
+
+def tell(error, say, arguments, training):
+    """Calls `say` with a line on `error`; returns the exit status. What is a fault of the program is raised again.
+
+    arguments: the words of the command line. training: whether the step "train" was asked for.
+    """
+    resume = ", and --resume goes on from the last checkpoint" if training else ""
+    line, status = str(error), 1
+    if isinstance(error, InputError):
+        status = 2
+    elif isinstance(error, Interrupted):
+        command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
+        again = subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+        line, status = f"ended by {error}" + (f"; go on with: python {again}" if error.saved else ""), error.status
+    elif isinstance(error, OSError):  # a full disk, mostly
+        line = f"{error}; what was complete is kept{resume}"
+    elif isinstance(error, (TrainingError, MemoryError)):
+        line = line or "not enough memory"
+    elif isinstance(error, tf.errors.OpError):  # memory of the device, mostly
+        line = f"TensorFlow: {error.message.splitlines()[0]}" + (
+            "; a smaller --batch-size may help" if training else ""
+        )
+        if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
+            line = f"another worker was lost ({type(error).__name__}): start all of them again, with --resume"
+    else:
+        raise error
+    say(line)
+    return status
