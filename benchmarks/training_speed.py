@@ -370,10 +370,10 @@ def main():
 
     batch = f"batch {setting.batch}, generator's {setting.generator_batch}, n_critic {setting.n_critic}"
     print(f"{options.setting}: {batch}; {options.rounds} rounds of {options.iterations} iterations; {about}\n")
+    ratios = ["times ours", "times ours in float32"][: len(bases)]
     print(
-        "| loop | ms an iteration, median | least, most | times ours |" + " times ours in float32 |" * (len(bases) - 1)
+        f"| loop | ms an iteration, median | least, most | {' | '.join(ratios)} |\n|---|---|---|{'---|' * len(ratios)}"
     )
-    print("|---|---|---|---|" + "---|" * (len(bases) - 1))
     for name, found in seconds.items():
         print(line(name, statistics.median(found), min(found), max(found)))
     for dtype, found in rates.items():
