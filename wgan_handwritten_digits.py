@@ -201,13 +201,6 @@ def clip_weights(critic, bounds, centred):
 # --------------------------------------------------------------------------------------------------------- training
 
 
-OPTIMIZERS = {
-    # No momentum: it would carry each network on to where the other one was some updates ago.
-    "rmsprop": lambda rate: keras.optimizers.RMSprop(rate, rho=0.9),
-    "adam": lambda rate: keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9),
-}
-
-
 def build_training(options):
     """Everything that changes while training: networks, the generator's running average, optimizers, counters.
 
@@ -218,8 +211,9 @@ def build_training(options):
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    critic_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate)
-    generator_optimizer = OPTIMIZERS[recipe.optimizer](options.learning_rate * recipe.generator_rate)
+    # Without momentum: it would carry each network on to where the other one was some updates ago.
+    critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
+    generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
     critic_optimizer.build(critic.trainable_variables)
     generator_optimizer.build(generator.trainable_variables)
     bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else None

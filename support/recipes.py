@@ -16,7 +16,6 @@ class Recipe:
     networks: str = "convolutional"  # a key of the script's NETWORKS
     objective: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of the gradient penalty
-    optimizer: str = "rmsprop"  # a key of the script's OPTIMIZERS
     generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
     generator_batch: int = 1  # images in an update of the generator, in units of the batch size
     choices: int = 0  # so many kinds of images are kept apart, see build_generator
@@ -34,28 +33,15 @@ COMPARISONS = {
         learning_rate=5e-4,
         latent_dim=64,
         penalty=10.0,
-        optimizer="adam",
         choices=10,
         generator_batch=2,
     ),
     # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
     # et al. 2014).
     "dcgan": Recipe(
-        epochs=11,
-        batch_size=64,
-        n_critic=1,
-        learning_rate=2e-4,
-        networks="dcgan",
-        objective="cross-entropy",
-        optimizer="adam",
+        epochs=3, batch_size=32, n_critic=1, learning_rate=1e-3, networks="dcgan", objective="cross-entropy"
     ),
     "gan": Recipe(
-        epochs=40,
-        batch_size=64,
-        n_critic=1,
-        learning_rate=2e-4,
-        networks="dense",
-        objective="cross-entropy",
-        optimizer="adam",
+        epochs=22, batch_size=64, n_critic=1, learning_rate=1e-3, networks="dense", objective="cross-entropy"
     ),
-}
+}  # fmt: skip
