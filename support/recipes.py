@@ -24,16 +24,11 @@ class Recipe:
     decay: bool = True  # the learning rate falls linearly, nearly to zero
 
 
+# The settings were searched for, each with as many minutes as the default takes: benchmarks/results/search.md.
 COMPARISONS = {
     # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(
-        epochs=11,
-        batch_size=32,
-        n_critic=2,
-        learning_rate=5e-4,
-        latent_dim=64,
-        penalty=10.0,
-        choices=10,
+        epochs=5, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
         generator_batch=2,
     ),
     # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
