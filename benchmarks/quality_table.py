@@ -3,8 +3,7 @@
 python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
 python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
 
-A run is the files NAME_seed*.json in benchmarks/results, and the run.json of one of its trainings on an otherwise idle
-machine, NAME_run.json.
+A run is the files NAME_seed*.json in benchmarks/results.
 """
 
 import json
@@ -43,11 +42,6 @@ def table(names):
     shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
     cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
     lines.append(f"| least and largest share of a digit | {' | '.join(cells)} |")
-    timed = [_read(RESULTS / f"{name}_run.json") for name in names]
-    epochs, seconds = [run["final"]["epoch"] for run in timed], [run["seconds"] for run in timed]
-    cells = [f"{number} × {time / number:.0f} s" for number, time in zip(epochs, seconds, strict=True)]
-    lines.append(f"| epochs × seconds an epoch | {' | '.join(cells)} | |")
-    lines.append(f"| minutes of training | {' | '.join(f'{time / 60:.1f}' for time in seconds)} | |")
     return "\n".join([*lines, "", f"Mean ± standard deviation over {seeds} seeds."])
 
 

@@ -13,8 +13,19 @@ def test_the_table_of_quality_is_that_of_the_results():
     assert table(["wgan", "wgan-gp", "dcgan", "gan", "wgan-paper"]) in README
 
 
-def test_what_replicas_cost_on_one_machine_is_what_was_measured():
-    assert (ROOT / "benchmarks/results/replicas.md").read_text(encoding="utf-8").strip() in README
+def test_the_tables_of_speed_are_what_was_measured():
+    for name in ("replicas", "recipes"):
+        assert (ROOT / f"benchmarks/results/{name}.md").read_text(encoding="utf-8").strip() in README
+
+
+def test_all_that_the_documents_link_to_is_there():
+    for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/results/search.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name}: {target}"
+        for heading in re.findall(r"\]\(#([^)]+)\)", text):
+            words = [re.sub(r"[^\w -]", "", line.lstrip("# ").lower()) for line in text.splitlines() if line[:1] == "#"]
+            assert heading in [line.replace(" ", "-") for line in words], f"{name}: #{heading}"
 
 
 def test_no_gap_is_left_to_fill():

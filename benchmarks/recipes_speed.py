@@ -1,0 +1,54 @@
+"""Seconds an epoch of each recipe, measured in turn in one process, and how long its default training takes.
+
+python benchmarks/recipes_speed.py [--rounds 5] [--iterations 20]
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from machine import machine  # noqa: E402
+
+import wgan_handwritten_digits as wgan  # noqa: E402
+from support import devices, mnist  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=20, help="of each recipe in each round")
+    options = parser.parse_args()
+    devices.import_tensorflow("cpu")
+    images = mnist.load().train_images
+    asked = {name: wgan.complete(wgan.Options(recipe=name), wgan.RECIPES) for name in wgan.RECIPES}
+    training = {name: wgan.build_training(some) for name, some in asked.items()}
+    iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}
+    seconds = {name: [] for name in asked}
+    with devices.training_precision():
+        for number in range(options.rounds + 1):  # the first compiles
+            for name in asked:
+                start = time.perf_counter()
+                for _ in range(options.iterations if number else 3):
+                    iterate[name]()
+                training[name].sums.numpy()
+                if number:
+                    seconds[name].append((time.perf_counter() - start) / options.iterations)
+    print(f"Median of {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
+    print(
+        "| recipe | iterations an epoch | ms an iteration | seconds an epoch | epochs | minutes |\n|---|---|---|---|---|---|"
+    )
+    for name, found in seconds.items():
+        some, each = asked[name], statistics.median(found)
+        number = -(-len(images) // (some.batch_size * some.n_critic))
+        epoch = each * number
+        cells = f"{number:,} | {each * 1e3:.1f} | {epoch:.1f} | {some.epochs} | {epoch * some.epochs / 60:.1f}"
+        print(f"| {name} | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
