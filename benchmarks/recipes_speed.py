@@ -39,9 +39,8 @@ def main():
                 if number:
                     seconds[name].append((time.perf_counter() - start) / options.iterations)
     print(f"Median of {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
-    print(
-        "| recipe | iterations an epoch | ms an iteration | seconds an epoch | epochs | minutes |\n|---|---|---|---|---|---|"
-    )
+    print("| recipe | iterations an epoch | ms an iteration | seconds an epoch | epochs | minutes |")
+    print("|---|---|---|---|---|---|")
     for name, found in seconds.items():
         some, each = asked[name], statistics.median(found)
         number = -(-len(images) // (some.batch_size * some.n_critic))
