@@ -7,6 +7,8 @@ scores are logits: the sigmoid is in the objective.
 from support.devices import keras, tf
 from support.layers import STRIDED, initializers
 
+LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distance is half as large again
+
 
 def build_dcgan_discriminator(seed=0):
     """Convolutions with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
@@ -16,10 +18,10 @@ def build_dcgan_discriminator(seed=0):
         [
             keras.Input((28, 28, 1), name="image"),
             layers.Conv2D(64, 5, **STRIDED, kernel_initializer=next(kernel)),
-            layers.LeakyReLU(0.2),
+            layers.LeakyReLU(LEAK),
             layers.Dropout(0.3, seed=0),
             layers.Conv2D(128, 5, **STRIDED, kernel_initializer=next(kernel)),
-            layers.LeakyReLU(0.2),
+            layers.LeakyReLU(LEAK),
             layers.Dropout(0.3, seed=0),
             layers.Flatten(),
             layers.Dense(1, kernel_initializer=next(kernel), name="score"),
@@ -39,14 +41,14 @@ def build_dcgan_generator(latent_dim=100, choices=0, seed=0):
                 filters, 5, strides=strides, padding="same", use_bias=False, kernel_initializer=next(kernel)
             ),
             layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(0.2),
+            layers.LeakyReLU(LEAK),
         ]
     return keras.Sequential(
         [
             keras.Input((latent_dim,), name="latent"),
             layers.Dense(7 * 7 * 256, use_bias=False, kernel_initializer=next(kernel)),
             layers.BatchNormalization(momentum=0.9),
-            layers.LeakyReLU(0.2),
+            layers.LeakyReLU(LEAK),
             layers.Reshape((7, 7, 256)),
             *hidden,
             layers.Conv2DTranspose(1, 5, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
