@@ -24,7 +24,7 @@ class Recipe:
     decay: bool = True  # the learning rate falls linearly, nearly to zero
 
 
-# The settings were searched for, each with as many minutes as the default takes: benchmarks/results/search.md.
+# The settings were searched for: benchmarks/results/search.md.
 COMPARISONS = {
     # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(
