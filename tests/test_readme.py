@@ -14,7 +14,7 @@ def test_the_table_of_quality_is_that_of_the_results():
 
 
 def test_the_other_tables_are_those_of_the_results():
-    for name in ("published", "recipes", "replicas"):
+    for name in ("generation_speed", "published", "recipes", "replicas", "training_speed"):
         assert (ROOT / f"benchmarks/results/{name}.md").read_text(encoding="utf-8").strip() in README
 
 
