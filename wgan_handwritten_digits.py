@@ -39,7 +39,7 @@ from support.comparisons import gradient_penalty
 from support.devices import keras, tf
 from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
-from support.layers import STRIDED, initializers, seed_dropout
+from support.layers import STRIDED, initializers, mean, seed_dropout
 from support.models import load_generator
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
@@ -143,11 +143,6 @@ NETWORKS = {
 
 
 # -------------------------------------------------------------------------------------------------------- objective
-
-
-def mean(values):
-    """The mean of float32 [n, 1]; in float64, for bfloat16 (see devices.training_precision) is too coarse for it."""
-    return tf.reduce_mean(tf.cast(values, tf.float64))
 
 
 def wasserstein_estimate(real_scores, fake_scores):

@@ -5,7 +5,7 @@ scores are logits: the sigmoid is in the objective.
 """
 
 from support.devices import keras, tf
-from support.layers import STRIDED, initializers
+from support.layers import STRIDED, initializers, mean
 
 LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distance is half as large again
 
@@ -102,4 +102,4 @@ def gradient_penalty(critic, real, fake, seed):
         scores = critic(between, training=True)
     gradient = tape.gradient(scores, between)
     length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
-    return tf.reduce_mean(tf.cast(tf.square(length - 1.0), tf.float64))
+    return mean(tf.square(length - 1.0))

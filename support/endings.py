@@ -16,7 +16,6 @@ def tell(error, say, arguments, training):
 
     arguments: the words of the command line. training: whether the step "train" was asked for.
     """
-    resume = ", and --resume goes on from the last checkpoint" if training else ""
     line, status = str(error), 1
     if isinstance(error, InputError):
         status = 2
@@ -25,13 +24,13 @@ def tell(error, say, arguments, training):
         again = subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
         line, status = f"ended by {error}" + (f"; go on with: python {again}" if error.saved else ""), error.status
     elif isinstance(error, OSError):  # a full disk, mostly
+        resume = ", and --resume goes on from the last checkpoint" if training else ""
         line = f"{error}; what was complete is kept{resume}"
     elif isinstance(error, (TrainingError, MemoryError)):
         line = line or "not enough memory"
     elif isinstance(error, tf.errors.OpError):  # memory of the device, mostly
-        line = f"TensorFlow: {error.message.splitlines()[0]}" + (
-            "; a smaller --batch-size may help" if training else ""
-        )
+        hint = "; a smaller --batch-size may help" if training else ""
+        line = f"TensorFlow: {error.message.splitlines()[0]}{hint}"
         if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
             line = f"another worker was lost ({type(error).__name__}): start all of them again, with --resume"
     else:

@@ -1,4 +1,4 @@
-"""What the networks of all recipes have in common."""
+"""What the networks and the objectives of all recipes have in common."""
 
 import itertools
 
@@ -21,3 +21,8 @@ def seed_dropout(network, seed):
         if isinstance(layer, keras.layers.Dropout):
             state = layer.seed_generator.state
             state.assign(tf.cast(tf.random.experimental.stateless_fold_in(seed, number), state.dtype))
+
+
+def mean(values):
+    """The mean of float32 values; in float64, for bfloat16 (see devices.training_precision) is too coarse for it."""
+    return tf.reduce_mean(tf.cast(values, tf.float64))

@@ -49,7 +49,9 @@ class Run:
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
         self.start = self.saved = time.monotonic()
         if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, variables)):
-            raise TrainingError("the workers' options, data or checkpoints differ: see that --models-dir is shared")
+            raise TrainingError(
+                "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
+            )
 
     def seconds(self):
         """Seconds of training, those before an interruption included."""

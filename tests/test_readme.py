@@ -29,4 +29,4 @@ def test_all_that_the_documents_link_to_is_there():
 
 
 def test_no_gap_is_left_to_fill():
-    assert not re.search(r"@[A-Z]+@", README)
+    assert "@" not in README.replace("@keras", "").replace("@inproceedings", "")
