@@ -23,7 +23,7 @@ SCRIPT = ROOT / "wgan_handwritten_digits.py"
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import numpy as np  # noqa: E402
-from machine import machine  # noqa: E402
+from machine import iteration_seconds, machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
 from support import devices, mnist  # noqa: E402
@@ -43,14 +43,9 @@ def epoch_seconds(batch, repeats, iterations):
     iterate = wgan.compile_iteration(training, images, options, 10_000)
     iterations = max(10, iterations * 32 // batch)
     with devices.training_precision():
-        for _ in range(3):
-            iterate()
-        training.sums.numpy()
-        start = time.perf_counter()
-        for _ in range(iterations):
-            iterate()
-        training.sums.numpy()
-    return (time.perf_counter() - start) / iterations * len(images) / (options.n_critic * batch)
+        iteration_seconds(training, iterate, 3)  # compiles
+        seconds = iteration_seconds(training, iterate, iterations)
+    return seconds * len(images) / (options.n_critic * batch)
 
 
 def generation_seconds(count):
@@ -108,7 +103,6 @@ def draw(path, panels):
             axis.plot(list(points), [values[part] for values in points.values()], marker="o")
             axis.set(title=title if part == 0 else None, xlabel=title.split(",")[1], ylabel=label, ylim=(0, None))
             axis.grid(alpha=0.3)
-        for axis in (upper, lower):
             if "batch" in title:
                 axis.set_xscale("log", base=2)
     figure.savefig(path, dpi=100)
@@ -129,16 +123,14 @@ def main():
         "an epoch, times MNIST": {times: ("epoch", 32, times, options.iterations) for times in REPEATS},
         "drawing and writing, images": {count: ("images", count) for count in COUNTS},
     }
-    rounds = [
-        {title: {number: measured(*words) for number, words in some.items()} for title, some in points.items()}
-        for _ in range(options.rounds)
-    ]
+    found = {title: {number: [] for number in some} for title, some in points.items()}
+    for _ in range(options.rounds):
+        for title, some in points.items():
+            for number, words in some.items():
+                found[title][number].append(measured(*words))
     panels = {
-        title: {
-            number: tuple(statistics.median(values) for values in zip(*(r[title][number] for r in rounds), strict=True))
-            for number in some
-        }
-        for title, some in points.items()
+        title: {number: tuple(map(statistics.median, zip(*pairs, strict=True))) for number, pairs in some.items()}
+        for title, some in found.items()
     }
     print(machine(), end="\n\n")
     print(f"| command | seconds, median of {STARTS} |\n|---|---|")

@@ -1,8 +1,9 @@
-"""What a measurement was made on."""
+"""What a measurement was made on, and how an iteration is timed."""
 
 import contextlib
 import os
 import platform
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,3 +22,12 @@ def machine(*more):
             versions[package] = version(package)
     versions = ", ".join(f"{name} {number}" for name, number in versions.items())
     return f"{model}, {devices.usable_cores()} cores; {versions}"
+
+
+def iteration_seconds(training, iterate, iterations):
+    """Seconds of an iteration, the mean of so many; the host waits for the device before the clock is read."""
+    start = time.perf_counter()
+    for _ in range(iterations):
+        iterate()
+    training.sums.numpy()
+    return (time.perf_counter() - start) / iterations

@@ -6,13 +6,12 @@ python benchmarks/recipes_speed.py [--rounds 5] [--iterations 20]
 import argparse
 import statistics
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from machine import machine  # noqa: E402
+from machine import iteration_seconds, machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
 from support import devices, mnist  # noqa: E402
@@ -30,14 +29,11 @@ def main():
     iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}
     seconds = {name: [] for name in asked}
     with devices.training_precision():
-        for number in range(options.rounds + 1):  # the first compiles
-            for name in asked:
-                start = time.perf_counter()
-                for _ in range(options.iterations if number else 3):
-                    iterate[name]()
-                training[name].sums.numpy()
-                if number:
-                    seconds[name].append((time.perf_counter() - start) / options.iterations)
+        for name in asked:
+            iteration_seconds(training[name], iterate[name], 3)  # compiles
+        for _ in range(options.rounds):
+            for name, found in seconds.items():
+                found.append(iteration_seconds(training[name], iterate[name], options.iterations))
     print(f"Median of {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
     print("| recipe | iterations an epoch | ms an iteration | seconds an epoch | epochs | minutes |")
     print("|---|---|---|---|---|---|")

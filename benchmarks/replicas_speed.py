@@ -15,7 +15,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +26,7 @@ ROWS = ("one device", "two devices", "two processes")
 def measure(row, batch, iterations):
     """Images a second (real ones that the critic sees) of this process, and of those in lockstep with it."""
     import tensorflow as tf
+    from machine import iteration_seconds
 
     import wgan_handwritten_digits as wgan
     from support import devices, mnist, replicas
@@ -42,14 +42,8 @@ def measure(row, batch, iterations):
     with replicas.scope():
         training = wgan.build_training(options)
     iterate = wgan.compile_iteration(training, mnist.load().train_images, options, 10_000)
-    for _ in range(3):
-        iterate()
-    training.sums.numpy()
-    start = time.perf_counter()
-    for _ in range(iterations):
-        iterate()
-    training.sums.numpy()
-    return iterations * options.n_critic * batch / (time.perf_counter() - start)
+    iteration_seconds(training, iterate, 3)  # compiles
+    return options.n_critic * batch / iteration_seconds(training, iterate, iterations)
 
 
 def run(row, batch, iterations):
