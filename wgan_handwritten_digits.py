@@ -39,7 +39,7 @@ from support.comparisons import gradient_penalty
 from support.devices import keras, tf
 from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
-from support.layers import STRIDED, initializers, mean, seed_dropout
+from support.layers import STRIDED, fuse_layers, initializers, mean, seed_dropout
 from support.models import load_generator
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
@@ -206,6 +206,8 @@ def build_training(options):
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
+    for network in (critic, generator):
+        fuse_layers(network)
     # Without momentum: it would carry each network on to where the other one was some updates ago.
     critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
     generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
@@ -334,7 +336,7 @@ def train(digits, options=None, interrupts=None):
 
     while done < total and not asked:
         # The first one is compiled, of which some versions of TensorFlow tell.
-        with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_precision():
+        with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_passes():
             iterate()
         first, done = False, done + 1
         epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1

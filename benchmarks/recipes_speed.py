@@ -28,7 +28,7 @@ def main():
     training = {name: wgan.build_training(some) for name, some in asked.items()}
     iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}
     seconds = {name: [] for name in asked}
-    with devices.training_precision():
+    with devices.training_passes():
         for name in asked:
             iteration_seconds(training[name], iterate[name], 3)  # compiles
         for _ in range(options.rounds):

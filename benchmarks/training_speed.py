@@ -49,7 +49,7 @@ def ours(setting, images, bfloat16=True):
     def run(iterations):
         for _ in range(iterations):
             if bfloat16:
-                with devices.training_precision():
+                with devices.training_passes():
                     iterate()
             else:
                 iterate()

@@ -67,7 +67,7 @@ def import_tensorflow(device="auto", join=None):
     with quiet_standard_error():
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
     # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line
-    # on standard error; the speed without it is the same.
+    # on standard error. training_passes turns it on, for layers that have been prepared.
     tensorflow.config.optimizer.set_experimental_options({"remapping": False})
     # A user's keras.json may say otherwise; TensorFlow has no convolution of channels_first on a CPU.
     keras.config.set_image_data_format("channels_last")
@@ -137,14 +137,18 @@ def uses_bfloat16():
 
 
 @contextlib.contextmanager
-def training_precision():
-    """Inside, compiled functions multiply in bfloat16 where uses_bfloat16; variables and sums stay float32."""
-    bfloat16 = "auto_mixed_precision_onednn_bfloat16"  # a pass of TensorFlow's graph optimizer
-    tf.config.optimizer.set_experimental_options({bfloat16: uses_bfloat16()})
+def training_passes():
+    """Inside, compiled functions go through passes of TensorFlow's graph optimizer that make training quicker.
+
+    One makes a single operation of a convolution and its LeakyReLU (see layers.fuse_layers), one multiplies matrices in
+    bfloat16 where uses_bfloat16; variables and sums stay float32.
+    """
+    switch = tf.config.optimizer.set_experimental_options
+    switch({"remapping": True, "auto_mixed_precision_onednn_bfloat16": uses_bfloat16()})
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({bfloat16: False})
+        switch({"remapping": False, "auto_mixed_precision_onednn_bfloat16": False})
 
 
 def device_name():

@@ -11,8 +11,9 @@ from conftest import ROOT, run_script
 import wgan_handwritten_digits as wgan
 from support import mnist
 from support.comparisons import build_dense_generator
-from support.devices import import_tensorflow, keras, tf
+from support.devices import import_tensorflow, keras, tf, training_passes
 from support.interrupts import Interrupted
+from support.layers import fuse_layers, seed_dropout
 from support.models import load_generator
 
 import_tensorflow("cpu")
@@ -54,6 +55,46 @@ def test_the_networks_go_the_way_that_their_objectives_point(images, recipe):
     for _ in range(4):
         iterate()
     assert float(wgan.wasserstein_estimate(training.critic(real), training.critic(fake))) > before
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_fused_layers_compute_what_keras_does(recipe):
+    """Outputs, all gradients, the gradients of a gradient, and what batch norm keeps."""
+    found = []
+    for fused in (False, True):
+        critic, generator = (build(seed=3) for build in wgan.NETWORKS[wgan.RECIPES[recipe].networks])
+        for network in (critic, generator):
+            if fused:
+                fuse_layers(network)
+            for variable in network.variables:  # biases too, and batch norm's scales: at first they are all alike
+                variable.assign_add(0.01 * tf.random.stateless_normal(variable.shape, [1, 2]))
+        seed_dropout(critic, tf.constant([4, 5]))
+        noise = tf.random.stateless_normal([16, generator.input_shape[-1]], [6, 7])
+        with tf.GradientTape(persistent=True) as tape:
+            drawn = generator(noise, training=True)
+            scores = critic(drawn, training=True)
+            seed_dropout(critic, tf.constant([4, 5]))
+            penalty = wgan.gradient_penalty(critic, drawn, tf.zeros_like(drawn), tf.constant([8, 9]))
+        weights = critic.trainable_variables + generator.trainable_variables
+        kernels = [variable for variable in critic.trainable_variables if len(variable.shape) > 1]
+        gradients = *tape.gradient(scores, weights), *tape.gradient(penalty, kernels)
+        kept = [variable.value for variable in generator.non_trainable_variables]
+        found.append(
+            [
+                tf.convert_to_tensor(value).numpy()
+                for value in (drawn, scores, penalty, *gradients, *kept, generator(noise))
+            ]
+        )
+    for plain, fused in zip(*found, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_the_graph_optimizer_finishes_its_work_without_a_complaint(images, recipe, capfd):
+    _, iterate = start(images, recipe)
+    with training_passes():
+        iterate()
+    assert " failed" not in capfd.readouterr().err
 
 
 def test_the_penalty_is_part_of_the_critics_update(images):
