@@ -48,10 +48,9 @@ def ours(setting, images, bfloat16=True):
 
     def run(iterations):
         for _ in range(iterations):
-            if bfloat16:
-                with devices.training_passes():
-                    iterate()
-            else:
+            with devices.training_passes():
+                if not bfloat16:
+                    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False})
                 iterate()
         training.sums.numpy()
 

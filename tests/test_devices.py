@@ -25,7 +25,7 @@ def processor(tmp_path, monkeypatch):
 
 
 def products(size=256):
-    """A product of matrices in training precision, and the same in float64."""
+    """A product of matrices as it is computed in training, and the same in float64."""
     first, second = (tf.random.stateless_normal([size, size], [number, 0]) for number in range(2))
     with devices.training_passes():
         found = tf.function(lambda: first @ second)()
