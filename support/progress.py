@@ -18,11 +18,14 @@ class Progress:
     def __init__(self, total, done=0, silent=False):
         self.total, self.done_before = total, done
         self.start = self.last = time.monotonic()
+        self.second = None  # when the first step was done
         self.silent, self.terminal = silent, sys.stderr.isatty() and not silent
 
     def due(self):
-        """True at most twice a second, and on a terminal only: asking for a loss more often slows a GPU down."""
-        return self.terminal and time.monotonic() - self.last > 0.5
+        """To be asked after each step. True at most twice a second, on a terminal: more often slows a GPU down."""
+        now = time.monotonic()
+        self.second = self.second or now
+        return self.terminal and now - self.last > 0.5
 
     def show(self, done, words):
         """Rewrites the terminal's line: a bar, `words`, the time left."""
@@ -38,8 +41,9 @@ class Progress:
             say(f"{words}, {self.left(done)} left")
 
     def speed(self, done):
-        """Steps a second since the start."""
-        return (done - self.done_before) / (time.monotonic() - self.start)
+        """Steps a second. The first one counts only where it is alone: it is compiled, which takes long."""
+        now, steps = time.monotonic(), done - self.done_before
+        return (steps - 1) / (now - self.second) if steps > 1 else steps / (now - self.start)
 
     def left(self, done):
         """The time that the rest of the job takes at this speed, in words."""

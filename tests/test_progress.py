@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import sys
+import time
 
 import pytest
 
@@ -20,6 +21,7 @@ def test_the_bar_never_wraps(monkeypatch, columns):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
     progress = Progress(10)
+    progress.due()
     progress.show(3, "epoch 1/12, Wasserstein estimate 123.4, 1234 images/s")
     lines = sys.stderr.getvalue().split("\r")
     assert max(map(len, lines)) <= columns - 1
@@ -31,6 +33,16 @@ def test_elsewhere_a_line_is_a_line(capsys):
     assert not Progress(10).due()
     say("epoch 1/12")
     assert capsys.readouterr().err == "epoch 1/12\n"
+
+
+def test_the_first_step_which_is_compiled_does_not_count_for_the_time_left(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress(total=20, done=10)  # ten steps before an interruption
+    for step, seconds in enumerate([30, 2, 2], start=11):
+        now += seconds
+        progress.due()
+        assert progress.left(step) == {11: "4:30", 12: "0:16", 13: "0:14"}[step]
 
 
 def test_clock():
