@@ -329,6 +329,8 @@ def train(digits, options=None, interrupts=None):
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
+    if done >= total:
+        warn(f"{len(run.history)} epochs of training are done already; a larger --epochs goes on from there")
     iterate = compile_iteration(training, digits.train_images, options, total)
     headline = training.columns[0].replace("_", " ").capitalize()
     progress, first = Progress(total, done, silent=not chief), True

@@ -22,7 +22,9 @@ def tell(error, say, arguments, training):
     elif isinstance(error, Interrupted):
         command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
         again = subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
-        line, status = f"ended by {error}" + (f"; go on with: python {again}" if error.saved else ""), error.status
+        early = "; too early to save anything: what an earlier training left is as it was"
+        more = {True: f"; go on with: python {again}", False: early, None: ""}[error.saved]
+        line, status = f"ended by {error}{more}", error.status
     elif isinstance(error, OSError):  # a full disk, mostly
         resume = ", and --resume goes on from the last checkpoint" if training else ""
         line = f"{error}; what was complete is kept{resume}"

@@ -7,10 +7,10 @@ import signal
 class Interrupted(BaseException):
     """The process was asked to end. `status` is the exit status that says so: 130 after SIGINT, 143 after SIGTERM.
 
-    saved: whether there is a checkpoint to go on from.
+    saved: of a training: whether there is a checkpoint to go on from.
     """
 
-    def __init__(self, number, saved=False):
+    def __init__(self, number, saved=None):
         super().__init__(signal.Signals(number).name)
         self.status = 128 + number
         self.saved = saved

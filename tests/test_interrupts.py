@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
 
 
@@ -36,3 +37,12 @@ def test_the_handlers_of_before_come_back():
     with Interrupts():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"), [(True, "go on with: python "), (False, "too early to save"), (None, "SIGTERM")]
+)
+def test_the_last_line_says_what_became_of_the_training(saved, words):
+    lines = []
+    assert tell(Interrupted(signal.SIGTERM, saved), lines.append, ["train"], training=True) == 143
+    assert len(lines) == 1 and words in lines[0] and ("--resume" in lines[0]) is bool(saved)

@@ -252,6 +252,15 @@ def test_resuming_with_other_options_is_refused_with_the_differences(finished, t
     assert len(process.stderr.splitlines()) == 1
 
 
+def test_resuming_what_is_done_says_so(finished, tiny, tmp_path):
+    shutil.copytree(finished.models, tmp_path / "saved_models")
+    process = run_script("train", *tiny, "--epochs", 5, "--resume", cwd=tmp_path)
+    assert process.returncode == 0
+    assert process.stderr.startswith("wgan_handwritten_digits: 6 epochs of training are done already")
+    resumed, whole = variables_of(tmp_path), variables_of(finished.folder)
+    assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
+
+
 def test_resuming_nothing_is_refused(tiny, tmp_path):
     process = run_script("train", *tiny, "--resume", cwd=tmp_path)
     assert process.returncode == 2
