@@ -8,6 +8,7 @@ from support.devices import keras, tf
 from support.layers import STRIDED, initializers, mean
 
 LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distance is half as large again
+DROPOUT = 0.1  # of both discriminators; with the usual 0.3 it is a quarter to a half as large again
 
 
 def build_dcgan_discriminator(seed=0):
@@ -19,10 +20,10 @@ def build_dcgan_discriminator(seed=0):
             keras.Input((28, 28, 1), name="image"),
             layers.Conv2D(64, 5, **STRIDED, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Dropout(0.3, seed=0),
+            layers.Dropout(DROPOUT, seed=0),
             layers.Conv2D(128, 5, **STRIDED, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Dropout(0.3, seed=0),
+            layers.Dropout(DROPOUT, seed=0),
             layers.Flatten(),
             layers.Dense(1, kernel_initializer=next(kernel), name="score"),
         ],
@@ -65,7 +66,7 @@ def build_dense_discriminator(seed=0):
         hidden += [
             layers.Dense(units, kernel_initializer=next(kernel)),
             layers.LeakyReLU(0.2),
-            layers.Dropout(0.3, seed=0),
+            layers.Dropout(DROPOUT, seed=0),
         ]
     score = layers.Dense(1, kernel_initializer=next(kernel), name="score")
     return keras.Sequential(

@@ -28,15 +28,15 @@ class Recipe:
 COMPARISONS = {
     # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(
-        epochs=5, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
+        epochs=8, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
         generator_batch=2,
     ),
     # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
     # et al. 2014).
     "dcgan": Recipe(
-        epochs=3, batch_size=32, n_critic=1, learning_rate=1e-3, networks="dcgan", objective="cross-entropy"
+        epochs=4, batch_size=32, n_critic=1, learning_rate=1e-3, networks="dcgan", objective="cross-entropy"
     ),
     "gan": Recipe(
-        epochs=22, batch_size=64, n_critic=1, learning_rate=1e-3, networks="dense", objective="cross-entropy"
+        epochs=29, batch_size=64, n_critic=1, learning_rate=1e-3, networks="dense", objective="cross-entropy"
     ),
 }  # fmt: skip
