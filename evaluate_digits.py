@@ -164,10 +164,14 @@ def read_options(arguments=None):
         type=whole_number(1, 1_000_000),
         default=25_000,
         metavar="N",
-        help="drawn by a generator (%(default)s)",
+        help="how many images a generator draws (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of a generator's noise (%(default)s)"
+        "--seed",
+        type=whole_number(0, 2**31 - 1),
+        default=0,
+        metavar="N",
+        help="of what a generator draws (default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -178,7 +182,7 @@ def read_options(arguments=None):
     parser.add_argument(
         "--train-classifier",
         action="store_true",
-        help="train the classifier that the figures rest on anew, in place of evaluating",
+        help="replace the classifier in support/ by one trained anew; figures made before do not compare with it",
     )
     options = parser.parse_args(arguments)
     complaint = complaint_about(options)

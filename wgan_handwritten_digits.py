@@ -5,8 +5,8 @@
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
-    python wgan_handwritten_digits.py train              the first two of these
-    python wgan_handwritten_digits.py generate           the last, with the generator that was saved
+    python wgan_handwritten_digits.py train              train, and save the models
+    python wgan_handwritten_digits.py generate           write 25,000 digits, with the generator that was saved
     python wgan_handwritten_digits.py interpolate        a walk between digits, as an animation
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
@@ -17,7 +17,7 @@ probability, and the critic may not change too fast from one image to the next: 
     max over C of  E[C(real)] - E[C(G(z))]                                                       (their equation 2)
 
 is, up to a factor, the Wasserstein-1 distance between the real images and the generated ones: how far the ink of one
-heap of images has to be carried to make the other. It falls as the digits get better and has a useful gradient even
+heap of images has to be carried to make the other. Better digits make it smaller, and it has a useful gradient even
 where the two have nothing in common. The critic is kept Lipschitz by the simplest means: after each of its updates all
 of its weights are clipped into a box. This file is in the order in which that happens.
 """
@@ -47,7 +47,7 @@ from support.recipes import COMPARISONS, Recipe
 from support.runs import Run, describe_run
 from support.walks import walk
 
-VERSION = "0.1.0"
+VERSION = "0.2.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
 CHOICE = 6.0  # how much a choice counts in the generator: nearly as much as all other latent numbers together
 AVERAGE_DECAY = 0.999  # of the generator's running average: it looks back over some 1,000 iterations

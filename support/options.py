@@ -75,7 +75,7 @@ class Options:
     steps: tuple = DEFAULT_STEPS
     recipe: str = _option("wgan", "which GAN to train", step="train")
     epochs: int = _option(
-        None, "passes of the critic over as many real images as there are", whole_number(1, 1_000_000), "train"
+        None, "in each the critic sees as many real images as there are", whole_number(1, 1_000_000), "train"
     )
     batch_size: int = _option(
         None, "real images, and as many generated ones, in an update", whole_number(2, 65_536), "train"
@@ -99,7 +99,11 @@ class Options:
     )
     models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
     model: str = _option(
-        None, "draw with the generator in this .keras file", path, ("generate", "interpolate"), metavar="FILE"
+        None,
+        "draw with this .keras file (default: generator.keras in --models-dir)",
+        path,
+        ("generate", "interpolate"),
+        metavar="FILE",
     )
     walk: tuple = _option(
         (0, 1, 2, 3, 4, 5, 6, 7),
