@@ -20,6 +20,7 @@ import csv
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import zipfile
@@ -404,7 +405,7 @@ def copy_digit(source, folder, digit, names, behind):
     """The images of one digit, to a new folder that appears when it is complete. Returns their number."""
     from PIL import Image
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f".{folder.name}.{secrets.randbits(64):x}.partial")
     partial.mkdir()
     try:
         chosen = (behind.labels == digit).nonzero()[0]

@@ -116,7 +116,8 @@ def build_generator(latent_dim=64, choices=10, seed=0):
     layers, choices = keras.layers, min(choices, latent_dim)
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
-        # 1000 times the first numbers, of which the softmax makes 1 for the largest and 0 for the others.
+        # 1000 times the first numbers, of which the softmax makes 1 for the largest and 0 for the others. Training in
+        # bfloat16 (see support/devices.py) sees two largest in one vector of 200, and gives it half of each.
         first = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
         choice = layers.Dense(choices, activation="softmax", name="choice", **first)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
@@ -206,7 +207,7 @@ def build_training(options):
     critic = build_critic(options.seed)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    for network in (critic, generator):
+    for network in (critic, generator):  # not the average, which is only drawn with
         fuse_layers(network)
     # Without momentum: it would carry each network on to where the other one was some updates ago.
     critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
@@ -329,7 +330,7 @@ def train(digits, options=None, interrupts=None):
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
-    if done >= total:
+    if done >= total and chief:
         warn(f"{len(run.history)} epochs of training are done already; a larger --epochs goes on from there")
     iterate = compile_iteration(training, digits.train_images, options, total)
     headline = training.columns[0].replace("_", " ").capitalize()
@@ -364,7 +365,7 @@ def train(digits, options=None, interrupts=None):
             ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
         )
     if asked:
-        raise Interrupted(asked, saved=bool(run.own))
+        raise Interrupted(asked, saved=bool(run.own) if chief else None)
     return training.average, training.critic
 
 
@@ -387,17 +388,17 @@ def compile_drawing(generator):
     return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
 
 
-def draw_digits(generator, count, seed=0, first=0):
-    """Yields the digits `first` to `count` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
+def draw_digits(generator, stop, seed=0, first=0):
+    """Yields the digits `first` to `stop` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
 
     generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the
     generator, the seed and i alone: it is always made from the same numbers, in the same place of a block of the same
     size.
     """
     draw_block = compile_drawing(generator)
-    for start in range(first - first % BLOCK, count, BLOCK):
+    for start in range(first - first % BLOCK, stop, BLOCK):
         digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed)).numpy()
-        yield digits[max(first - start, 0) : count - start]
+        yield digits[max(first - start, 0) : stop - start]
 
 
 def generate(generator, options, about, interrupts):

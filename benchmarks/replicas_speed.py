@@ -5,7 +5,8 @@
 So this does not tell how much faster two GPUs or two machines are, but what the lockstep costs: two replicas have half
 the batch each, and besides add their gradients up. Rows: one device; two devices of one process (MirroredStrategy, the
 way of several GPUs); two processes over the loopback address (MultiWorkerMirroredStrategy, that of several machines).
-All of them in float32 and without the optimizers' fusion, which strategies do not allow of.
+All of them without what makes training quicker on one device: the passes of devices.training_passes, and the fusion
+of the optimizers, which strategies do not allow of.
 """
 
 import argparse

@@ -33,25 +33,34 @@ def fuse_layers(network):
     """Makes `network` quicker to train: the layers compute the same values in fewer passes over their arrays.
 
     The dozen operations of Keras's batch norm become one. LeakyReLU takes its gradient from its output, which has the
-    sign of its input; so nothing needs a convolution's values before it, and TensorFlow computes the two as one. This
-    is a matter of this process alone: what is saved is an ordinary network.
+    sign of its input; so nothing needs a convolution's values before it, and TensorFlow computes the two as one. The
+    layers' calls are replaced, in this process alone: what is saved is an ordinary network. TensorFlow keeps a function
+    that was compiled with such a gradient, and the weights that it refers to, until the process ends.
     """
     for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.call = functools.partial(_fused_batch_norm, layer)
+        if isinstance(layer, keras.Model):
+            fuse_layers(layer)
         elif isinstance(layer, keras.layers.LeakyReLU):
             layer.call = functools.partial(_leaky_relu, layer.negative_slope)
+        elif isinstance(layer, keras.layers.BatchNormalization) and _is_over_channels(layer):
+            layer.call = functools.partial(_fused_batch_norm, layer)
+
+
+def _is_over_channels(layer):
+    """True for a batch norm of the usual kind, the only one that there is an operation for."""
+    last = layer.axis in (-1, len(layer.input.shape) - 1)
+    return last and layer.scale and layer.center and not (layer.synchronized or getattr(layer, "renorm", False))
 
 
 def _fused_batch_norm(layer, inputs, training=None, mask=None):
-    if not training:
-        return type(layer).call(layer, inputs, training=False)
+    if not (training and layer.trainable and inputs.shape[0]) or mask is not None:
+        return type(layer).call(layer, inputs, training=training, mask=mask)
     rows = tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
-    values, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+    values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=rows, scale=layer.gamma.value, offset=layer.beta.value, mean=[], variance=[], epsilon=layer.epsilon
     )
     variance *= (rows.shape[0] - 1) / rows.shape[0]  # it is that of a sample, Keras's that of the batch itself
-    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+    for moving, now in ((layer.moving_mean, average), (layer.moving_variance, variance)):
         moving.assign(moving.value * layer.momentum + now * (1 - layer.momentum))
     return tf.reshape(values, inputs.shape)
 

@@ -22,7 +22,7 @@ import numpy as np
 from support.errors import InputError
 
 MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist.npz"
-SIDE, MOST_IMAGES = 28, 2_000_000  # the images become one constant of a TensorFlow graph, which holds 2 GiB at most
+SIDE, MOST_IMAGES = 28, 2_000_000  # 1.5 GiB in memory, and once more on the device
 NAMES = ("x_train", "y_train", "x_test", "y_test")  # images x, labels y: what keras.datasets calls them
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...

@@ -18,13 +18,13 @@ class Progress:
     def __init__(self, total, done=0, silent=False):
         self.total, self.done_before = total, done
         self.start = self.last = time.monotonic()
-        self.second = None  # when the first step was done
+        self.first_done = None  # when the first step was
         self.silent, self.terminal = silent, sys.stderr.isatty() and not silent
 
     def due(self):
         """To be asked after each step. True at most twice a second, on a terminal: more often slows a GPU down."""
         now = time.monotonic()
-        self.second = self.second or now
+        self.first_done = self.first_done or now
         return self.terminal and now - self.last > 0.5
 
     def show(self, done, words):
@@ -43,7 +43,7 @@ class Progress:
     def speed(self, done):
         """Steps a second. The first one counts only where it is alone: it is compiled, which takes long."""
         now, steps = time.monotonic(), done - self.done_before
-        return (steps - 1) / (now - self.second) if steps > 1 else steps / (now - self.start)
+        return (steps - 1) / (now - self.first_done) if steps > 1 else steps / (now - self.start)
 
     def left(self, done):
         """The time that the rest of the job takes at this speed, in words."""

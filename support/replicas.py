@@ -49,6 +49,8 @@ def join(timeout, batch):
     """
     global _cluster
     if _cluster:
+        if batch % count():
+            raise DeviceError(f"--batch-size {batch} is not divisible by {count()}, the number of replicas so far")
         return
     workers, number = workers_in_environment()
     if workers > 1:
@@ -138,8 +140,8 @@ def compile_for_all(function, constant):
     constant: a numpy array, kept on each device: as an input, for as a part of the graph it would be there twice.
     """
     if not _cluster:
-        constant = tf.constant(constant)
-        return tf.function(lambda: function(constant), jit_compile=use_xla(), autograph=False)
+        # An argument, too, rather than a part of the function, which TensorFlow never forgets (see layers.fuse_layers).
+        return functools.partial(tf.function(function, jit_compile=use_xla(), autograph=False), tf.constant(constant))
     places = _cluster.extended.worker_devices
 
     def place(context):

@@ -1,6 +1,7 @@
 """The GANs besides the default one: each trains in the same loop and keeps to the same rules."""
 
 import dataclasses
+import gc
 import signal
 from types import SimpleNamespace
 
@@ -87,6 +88,44 @@ def test_fused_layers_compute_what_keras_does(recipe):
         )
     for plain, fused in zip(*found, strict=True):
         np.testing.assert_allclose(fused, plain, rtol=1e-3, atol=1e-4 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize(
+    "given", [{"scale": False}, {"center": False}, {"axis": 1}, {"trainable": False}, {"synchronized": True}]
+)
+def test_a_batch_norm_of_another_kind_is_left_to_keras(given):
+    values, found = tf.random.stateless_normal([4, 5, 6, 3], [1, 2]), []
+    for change in (lambda network: None, fuse_layers):
+        network = keras.Sequential([keras.Input((5, 6, 3)), keras.layers.BatchNormalization(**given)])
+        change(network)
+        found.append([network(values, training=True), *network.variables])
+    for plain, fused in zip(*found, strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(fused), tf.convert_to_tensor(plain), rtol=1e-4, atol=1e-6)
+
+
+def test_layers_of_a_network_inside_a_network_are_fused_too(capfd):
+    inner = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.LeakyReLU(0.1)])
+    network = keras.Sequential([keras.Input((8, 8, 1)), inner])
+    fuse_layers(network)
+
+    @tf.function
+    def gradient(values):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(values, training=True))
+        return tape.gradient(loss, network.trainable_variables)
+
+    with training_passes():
+        gradient(tf.ones([2, 8, 8, 1]))
+    assert " failed" not in capfd.readouterr().err
+
+
+def test_the_images_of_a_training_that_is_over_leave_memory(images):
+    training, iterate = start(images, "wgan")
+    iterate()
+    del training, iterate
+    gc.collect()
+    kept = [found for found in gc.get_objects() if isinstance(found, tf.Tensor) and found.dtype == tf.uint8]
+    assert not [found for found in kept if found.shape[:1] == images.shape[:1] and not tf.is_symbolic_tensor(found)]
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -198,6 +199,7 @@ def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pa
     statuses, errors = finish(started)
     assert statuses == [143, 143], errors
     assert "--resume" in errors[0].splitlines()[-1]
+    assert errors[1].splitlines()[-1].endswith("ended by SIGTERM")  # it knows of no checkpoint, and claims nothing
     statuses, errors = finish(workers([*command, "--resume"], [tmp_path, tmp_path]))
     assert statuses == [0, 0], errors
     checkpoint = "saved_models/training/checkpoints/step_000000064.npz"
@@ -255,6 +257,13 @@ def test_a_tf_config_that_cannot_be_meant_is_one_clear_line(monkeypatch, text):
 )
 def test_a_batch_is_divided_evenly_among_as_many_gpus_as_it_is_worth(gpus, batch, used):
     assert replicas.share_among(gpus, batch) == used
+
+
+def test_a_second_training_in_one_process_keeps_to_the_replicas_of_the_first(monkeypatch):
+    monkeypatch.setattr(replicas, "_cluster", SimpleNamespace(num_replicas_in_sync=8))
+    replicas.join(100, 64)
+    with pytest.raises(DeviceError, match="100 is not divisible by 8"):
+        replicas.join(100, 100)
 
 
 def test_workers_with_different_options_do_not_train(small_data, tmp_path):
