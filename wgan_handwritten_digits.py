@@ -319,8 +319,8 @@ def train(digits, options=None, interrupts=None):
     """Trains on digits.train_images; leaves models, history, pictures and checkpoints in options.models_dir.
 
     digits: what support.mnist.load returns. interrupts: an Interrupts, looked at after each iteration. Returns the
-    averaged generator and the critic. Raises TrainingError when values are no longer finite, CheckpointError when there
-    is nothing to resume from, Interrupted when it was asked to end.
+    averaged generator and the critic (with the calls of fuse_layers). Raises TrainingError when values are no longer
+    finite, CheckpointError when there is nothing to resume from, Interrupted when it was asked to end.
     """
     options = complete(options or Options(), RECIPES)
     devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout, options.batch_size))

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 from support.devices import keras, tf
 
@@ -55,11 +56,12 @@ def _is_over_channels(layer):
 def _fused_batch_norm(layer, inputs, training=None, mask=None):
     if not (training and layer.trainable and inputs.shape[0]) or mask is not None:
         return type(layer).call(layer, inputs, training=training, mask=mask)
-    rows = tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+    pixels = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
     values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=rows, scale=layer.gamma.value, offset=layer.beta.value, mean=[], variance=[], epsilon=layer.epsilon
+        x=pixels, scale=layer.gamma.value, offset=layer.beta.value, mean=[], variance=[], epsilon=layer.epsilon
     )
-    variance *= (rows.shape[0] - 1) / rows.shape[0]  # it is that of a sample, Keras's that of the batch itself
+    count = math.prod(pixels.shape[:-1])
+    variance *= (count - 1) / count  # it is that of a sample, Keras's that of the batch itself
     for moving, now in ((layer.moving_mean, average), (layer.moving_variance, variance)):
         moving.assign(moving.value * layer.momentum + now * (1 - layer.momentum))
     return tf.reshape(values, inputs.shape)

@@ -1,5 +1,6 @@
 """The README says what the files say."""
 
+import json
 import re
 import runpy
 
@@ -18,6 +19,19 @@ def test_the_other_tables_are_those_of_the_results():
         assert (ROOT / f"benchmarks/results/{name}.md").read_text(encoding="utf-8").strip() in README
 
 
+def test_the_times_in_the_text_are_those_of_the_results():
+    text = (ROOT / "benchmarks/results/timings.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
+    assert len(quoted) > 8
+    for words in quoted:
+        assert words in " ".join(README.split()), words
+
+
+def test_the_classifiers_accuracy_is_that_of_its_record():
+    record = json.loads((ROOT / "support/digit_classifier.json").read_text(encoding="utf-8"))
+    assert f"{record['accuracy']:.2%}".replace("%", " %") in README
+
+
 def test_all_that_the_documents_link_to_is_there():
     for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/results/search.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
@@ -29,4 +43,5 @@ def test_all_that_the_documents_link_to_is_there():
 
 
 def test_no_gap_is_left_to_fill():
+    assert not re.search(r"TIME_|TODO|FIXME", README)
     assert "@" not in README.replace("@keras", "").replace("@inproceedings", "")
