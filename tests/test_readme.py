@@ -27,6 +27,20 @@ def test_the_times_in_the_text_are_those_of_the_results():
         assert words in " ".join(README.split()), words
 
 
+def test_the_speeds_in_the_text_are_those_of_the_table():
+    table = (ROOT / "benchmarks/results/training_speed.md").read_text(encoding="utf-8")
+
+    def ratios(loop):
+        return re.findall(rf"^\| {re.escape(loop)}[^|]*\|[^|]+\|[^|]+\| ([\d.]+) \|", table, re.MULTILINE)
+
+    for loop, words in (("batchwise ", "as fast as the loops of"), ("PyTorch eager ", "as fast as PyTorch in float32")):
+        least, most = sorted(map(float, ratios(loop)))
+        assert f"{least:.1f} to {most:.1f} times {words}" in " ".join(README.split())
+    assert f"({' and '.join(ratios('PyTorch eager, bfloat16'))} times," in README
+    shares = [f"{float(share):.0%}".rstrip("%") for share in ratios("limit")]
+    assert f"{shares[0]} and {shares[2]} %" in README and f"{shares[1]} and {shares[3]} %" in README
+
+
 def test_the_classifiers_accuracy_is_that_of_its_record():
     record = json.loads((ROOT / "support/digit_classifier.json").read_text(encoding="utf-8"))
     assert f"{record['accuracy']:.2%}".replace("%", " %") in README
