@@ -3,11 +3,13 @@
 import csv
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -424,3 +426,11 @@ def test_a_classifier_without_its_record_measures_nothing(folder, tmp_path, monk
     classifier.CLASSIFIER.write_bytes(b"another one")
     assert evaluate_digits.main([str(folder)]) == 2
     assert "--train-classifier" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path):
+    (tmp_path / f".sevens.{os.getpid()}.partial").mkdir()  # in containers numbers come again
+    behind = SimpleNamespace(labels=np.array([7, 1, 7]), images=np.zeros((3, 28, 28), np.uint8))
+    names = ["a.png", "b.png", "c.png"]
+    assert evaluate_digits.copy_digit(tmp_path / "digits.npz", tmp_path / "sevens", 7, names, behind) == 2
+    assert sorted(path.name for path in (tmp_path / "sevens").iterdir()) == ["a.png", "c.png"]
