@@ -1,0 +1,77 @@
+"""Runs a command on a hostile input, in this process, and checks how it ends. A table has one row for each input."""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import signal
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import evaluate_digits
+import wgan_handwritten_digits as wgan
+
+PROGRAMS = {"wgan": wgan.main, "evaluate": evaluate_digits.main}
+SECONDS = 120  # a command that hangs fails its test
+
+
+class Row(NamedTuple):
+    """One hostile input. `make(folder)` puts it into the folder that the command then runs in; None: nothing to do."""
+
+    what: str
+    make: object
+    command: str  # "wgan ..." or "evaluate ...", split as a shell splits words
+    status: int
+    words: str  # the error line contains them
+
+
+def snapshot(folder):
+    """What lies below `folder`: kind and content by path. A link is not followed, a FIFO is not opened."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        mode = path.lstat().st_mode
+        content = os.readlink(path) if stat.S_ISLNK(mode) else None
+        if stat.S_ISREG(mode) and os.access(path, os.R_OK):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[os.fsencode(path.relative_to(folder))] = stat.S_IFMT(mode), content
+    return found
+
+
+@contextlib.contextmanager
+def _time_limit():
+    def expire(*_):
+        raise AssertionError(f"no answer after {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, expire) if hasattr(signal, "SIGALRM") else None
+    if before is not None:
+        signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def check(row, folder, monkeypatch, capfd):
+    """Runs the row's command: its status and one line with its words are expected, and status 2 changes no file."""
+    monkeypatch.chdir(folder)
+    if row.make:
+        row.make(folder)
+    before = snapshot(folder)
+    program, *arguments = shlex.split(row.command)
+    capfd.readouterr()
+    try:
+        with _time_limit():
+            status = PROGRAMS[program](["--device", "cpu", *arguments])
+    except SystemExit as end:
+        status = end.code
+    printed = capfd.readouterr().err
+    lines = [line for line in printed.replace("\r", "\n").splitlines() if line.strip()]
+    assert status == row.status, printed
+    assert "Traceback" not in printed
+    assert row.words in lines[-1], printed
+    if status == 2:
+        assert len(lines) == 1, printed
+        assert snapshot(folder) == before, "a run that is refused changes nothing"
