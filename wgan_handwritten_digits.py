@@ -34,12 +34,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from support import comparisons, devices, files, image_folder, mnist, pictures, replicas
+from support import comparisons, devices, files, image_folder, mnist, pictures, randomness, replicas
 from support.comparisons import gradient_penalty
 from support.devices import keras, tf
 from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
-from support.layers import STRIDED, fuse_layers, initializers, mean, seed_dropout
+from support.layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.models import load_generator
 from support.options import Options, complete, read_options
 from support.progress import Progress, clock, say
@@ -71,7 +71,7 @@ RECIPES = {
 # --------------------------------------------------------------------------------------------------------- networks
 
 
-def build_critic(seed=0):
+def build_critic(seed=0, layers=None):
     """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number.
 
     The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: it
@@ -79,7 +79,7 @@ def build_critic(seed=0):
     the image wide, for a whole stroke is to be seen at once.
     """
     kernel = initializers(keras.initializers.HeUniform, seed, first=0)
-    layers = keras.layers
+    layers = layers or keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
@@ -100,7 +100,7 @@ def build_critic(seed=0):
     )
 
 
-def build_generator(latent_dim=64, choices=10, seed=0):
+def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
     Digits come in kinds with nothing between them. A network, which is continuous, fills the gaps: a 4 turns into a 9
@@ -113,7 +113,7 @@ def build_generator(latent_dim=64, choices=10, seed=0):
     """
     # Small first weights: the tanh must not be saturated from the start, where its gradient vanishes.
     kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
-    layers, choices = keras.layers, min(choices, latent_dim)
+    layers, choices = layers or keras.layers, min(choices, latent_dim)
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
         # 1000 times the first numbers, of which the softmax makes 1 for the largest and 0 for the others. Training in
@@ -204,11 +204,9 @@ def build_training(options):
     """
     recipe = RECIPES[options.recipe]
     build_critic, build_generator = NETWORKS[recipe.networks]
-    critic = build_critic(options.seed)
-    generator = build_generator(options.latent_dim, recipe.choices, options.seed)
-    average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    for network in (critic, generator):  # not the average, which is only drawn with
-        fuse_layers(network)
+    critic = build_critic(options.seed, training_layers())
+    generator = build_generator(options.latent_dim, recipe.choices, options.seed, training_layers())
+    average = build_generator(options.latent_dim, recipe.choices, options.seed)  # only drawn with, and saved
     # Without momentum: it would carry each network on to where the other one was some updates ago.
     critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
     generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
@@ -238,20 +236,21 @@ def build_training(options):
 
 
 def draw_numbers(training, options, images):
-    """The random numbers of an iteration: which of so many `images` are seen, latent vectors for both networks, a seed.
+    """The random numbers of an iteration, a function of the seed and the iteration alone.
 
-    All randomness is a function of the seed and the iteration, never of a generator's state: a resumed training draws
-    what an uninterrupted one draws. Philox gives the same numbers with XLA and without. Of several replicas each draws
-    all of the numbers, and takes its share.
+    Returns chosen, int32 [n_critic, batch]: which of so many real `images` each update of the critic sees; latent
+    vectors for the critic's updates, float32 [n_critic, batch, latent_dim]; latent vectors for the generator's update,
+    float32 [1, generator's batch, latent_dim]; a seed for each of these updates, integers [n_critic + 1, 2].
     """
-    seed = tf.random.experimental.stateless_fold_in(tf.constant([options.seed, 0]), training.iteration)
-    choose, critic_noise, generator_noise, more = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-    seen, updated = options.n_critic * options.batch_size, RECIPES[options.recipe].generator_batch * options.batch_size
-    chosen = tf.random.stateless_uniform([seen], choose, 0, images, tf.int32, alg="philox")
-    for_critic = tf.random.stateless_normal([seen, options.latent_dim], critic_noise, alg="philox")
-    for_generator = tf.random.stateless_normal([updated, options.latent_dim], generator_noise, alg="philox")
-    shares = (replicas.share(values, options.n_critic) for values in (chosen, for_critic))
-    return *shares, replicas.share(for_generator, 1), replicas.own_seed(more)
+    updates, batch = options.n_critic, options.batch_size
+    seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
+    choose, for_critic, for_generator, more = randomness.split(seed, 4)
+    return (
+        randomness.integers([updates, batch], choose, images),
+        randomness.normal([updates, batch, options.latent_dim], for_critic),
+        randomness.normal([1, RECIPES[options.recipe].generator_batch * batch, options.latent_dim], for_generator),
+        tf.stack(randomness.split(more, updates + 1)),
+    )
 
 
 def compile_iteration(training, images, options, iterations):
@@ -262,17 +261,15 @@ def compile_iteration(training, images, options, iterations):
     """
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
 
-    @replicas.fused
+    @replicas.update
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
         if training.bounds:
             clip_weights(critic, training.bounds, recipe.centred)
 
-    @replicas.fused
+    @replicas.update
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
-        # Each replica's batch norm has seen its own images.
-        replicas.average([value for value in generator.non_trainable_variables if value.name.startswith("moving_")])
         # The running average of the weights draws better than the weights of any one iteration, which circle around
         # the solution (Yazici et al. 2019). At the start, where it would hold untrained weights, it is a shorter one.
         done = tf.cast(training.iteration, tf.float32)
@@ -280,46 +277,44 @@ def compile_iteration(training, images, options, iterations):
         for average, variable in zip(training.average.variables, generator.variables, strict=True):
             average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
-    def iterate(real_images):
-        chosen, critic_noise, generator_noise, seed = draw_numbers(training, options, len(images))
-        real = tf.cast(tf.gather(real_images, chosen), tf.float32) / 127.5 - 1.0
-        # The generator does not change during the critic's updates, so it draws the images for all of them at once.
-        fake = generator(critic_noise, training=True)
+    def iterate(real_images, chosen, critic_latents, generator_latents, seeds):
         if recipe.decay:
             rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / iterations)
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
-        batches = zip(tf.split(real, options.n_critic), tf.split(fake, options.n_critic), strict=True)
-        for number, (real_batch, fake_batch) in enumerate(batches):
-            update_seed = tf.random.experimental.stateless_fold_in(seed, number)
-            seed_dropout(critic, update_seed)
+        for update in range(options.n_critic):
+            seed_dropout(critic, seeds[update])
+            real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0
+            # As in the paper, each update draws its own images: batch norm averages over that batch alone.
+            fake = generator(critic_latents[update], training=True)
             with tf.GradientTape() as tape:
-                real_scores, fake_scores = tf.split(critic(tf.concat([real_batch, fake_batch], 0), training=True), 2)
+                real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
                 critic_loss = critic_objective(recipe.objective, real_scores, fake_scores)
                 if recipe.penalty:
-                    critic_loss += recipe.penalty * gradient_penalty(critic, real_batch, fake_batch, update_seed)
-                share = critic_loss / replicas.count()  # the gradients of all replicas are added up
-            update_critic(tape.gradient(share, critic.trainable_variables))
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
+            update_critic(tape.gradient(critic_loss, critic.trainable_variables))
 
-        seed_dropout(critic, seed)
+        seed_dropout(critic, seeds[-1])
         with tf.GradientTape() as tape:
-            scores = critic(generator(generator_noise, training=True), training=True)
+            scores = critic(generator(generator_latents[0], training=True), training=True)
             generator_loss = generator_objective(recipe.objective, scores)
-            share = generator_loss / replicas.count()
-        update_generator(tape.gradient(share, generator.trainable_variables))
-        figures = wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss
-        training.sums.assign_add(tf.stack(figures))
-        replicas.average([training.sums])
+        update_generator(tape.gradient(generator_loss, generator.trainable_variables))
+        training.sums.assign_add(
+            tf.stack([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
+        )
         training.iteration.assign_add(1)
 
-    return replicas.compile_for_all(iterate, images[..., None])
+    # Each replica's batch norm has seen its own images.
+    statistics = [value for value in [*generator.variables, *training.average.variables] if "moving_" in value.name]
+    draw = functools.partial(draw_numbers, training, options, len(images))
+    return replicas.compile_for_all(iterate, images[..., None], draw, [*statistics, training.sums])
 
 
 def train(digits, options=None, interrupts=None):
     """Trains on digits.train_images; leaves models, history, pictures and checkpoints in options.models_dir.
 
     digits: what support.mnist.load returns. interrupts: an Interrupts, looked at after each iteration. Returns the
-    averaged generator and the critic (with the calls of fuse_layers). Raises TrainingError when values are no longer
+    averaged generator and the critic. Raises TrainingError when values are no longer
     finite, CheckpointError when there is nothing to resume from, Interrupted when it was asked to end.
     """
     options = complete(options or Options(), RECIPES)
@@ -334,14 +329,12 @@ def train(digits, options=None, interrupts=None):
         warn(f"{len(run.history)} epochs of training are done already; a larger --epochs goes on from there")
     iterate = compile_iteration(training, digits.train_images, options, total)
     headline = training.columns[0].replace("_", " ").capitalize()
-    progress, first = Progress(total, done, silent=not chief), True
+    progress = Progress(total, done, silent=not chief)
     asked = None  # to end, by the signal of this number
 
     while done < total and not asked:
-        # The first one is compiled, of which some versions of TensorFlow tell.
-        with devices.quiet_standard_error() if first else contextlib.nullcontext(), devices.training_passes():
-            iterate()
-        first, done = False, done + 1
+        iterate()
+        done += 1
         epoch, in_epoch = -(-done // epoch_length), (done - 1) % epoch_length + 1
         where = f"epoch {epoch}/{options.epochs}, {headline}"
         asked = replicas.agree(interrupts and interrupts.asked, done % 10 == 0 or done == total)
@@ -358,7 +351,9 @@ def train(digits, options=None, interrupts=None):
                 run.save_epoch(done, means, samples, options.tensorboard)
                 progress.say(done, f"{where} {means[training.columns[0]]:.4g}, {clock(run.seconds())}")
             run.save_checkpoint(done)
-    run.save_models(generator=training.average, critic=training.critic)
+    critic = NETWORKS[RECIPES[options.recipe].networks][0](options.seed)  # of built-in layers, to be saved
+    critic.set_weights(training.critic.get_weights())
+    run.save_models(generator=training.average, critic=critic)
     if done >= total:
         run.finish(
             ("E[C(real)] - E[C(generated)]", "scores", {training.columns[0]: headline}),
@@ -366,7 +361,7 @@ def train(digits, options=None, interrupts=None):
         )
     if asked:
         raise Interrupted(asked, saved=bool(run.own) if chief else None)
-    return training.average, training.critic
+    return training.average, critic
 
 
 # ---------------------------------------------------------------------------------------------------- drawing digits
@@ -377,13 +372,17 @@ def to_pixels(images):
     return tf.cast(tf.round(tf.clip_by_value(images[..., 0] * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
 
 
+def draw_latents(seed, block, latent_dim):
+    """The latent vectors of a block of digits: float32 [BLOCK, latent_dim], normal, a function of these three alone."""
+    return randomness.normal([BLOCK, latent_dim], tf.stack([seed, block]))
+
+
 @functools.lru_cache(maxsize=4)
 def compile_drawing(generator):
     """The function (number of a block, seed) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once."""
 
     def draw_block(block, seed):
-        noise = tf.random.stateless_normal([BLOCK, generator.input_shape[-1]], tf.stack([seed, block]), alg="philox")
-        return to_pixels(generator(noise, training=False))
+        return to_pixels(generator(draw_latents(seed, block, generator.input_shape[-1]), training=False))
 
     return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
 
@@ -418,7 +417,7 @@ def interpolate(generator, options):
     is the latent vector of that seed's digit 0.
     """
     latent_dim = generator.input_shape[-1]
-    points = [tf.random.stateless_normal([latent_dim], [seed, 0], alg="philox").numpy() for seed in options.walk]
+    points = [draw_latents(seed, 0, latent_dim)[0].numpy() for seed in options.walk]
     ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
     folder, columns = Path(options.models_dir), np.unique(np.linspace(0, options.frames - 1, 20).round().astype(int))
     pictures.save_film(folder / "interpolation.gif", np.concatenate(ways))

@@ -4,6 +4,7 @@ One has convolutions, one has none. Their discriminators, with dropout, tell rea
 scores are logits: the sigmoid is in the objective.
 """
 
+from support import randomness
 from support.devices import keras, tf
 from support.layers import STRIDED, initializers, mean
 
@@ -11,10 +12,10 @@ LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distan
 DROPOUT = 0.1  # of both discriminators; with the usual 0.3 it is a quarter to a half as large again
 
 
-def build_dcgan_discriminator(seed=0):
+def build_dcgan_discriminator(seed=0, layers=None):
     """Convolutions with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
     kernel = initializers(keras.initializers.GlorotUniform, seed, first=0)
-    layers = keras.layers
+    layers = layers or keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
@@ -31,10 +32,10 @@ def build_dcgan_discriminator(seed=0):
     )
 
 
-def build_dcgan_generator(latent_dim=100, choices=0, seed=0):
+def build_dcgan_generator(latent_dim=100, choices=0, seed=0, layers=None):
     """Transposed convolutions: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1]."""
     kernel = initializers(keras.initializers.GlorotUniform, seed, first=32)
-    layers = keras.layers
+    layers = layers or keras.layers
     hidden = []
     for filters, strides in ((128, 1), (64, 2)):
         hidden += [
@@ -58,10 +59,10 @@ def build_dcgan_generator(latent_dim=100, choices=0, seed=0):
     )
 
 
-def build_dense_discriminator(seed=0):
+def build_dense_discriminator(seed=0, layers=None):
     """Dense layers with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
     kernel = initializers(keras.initializers.GlorotUniform, seed, first=0)
-    layers, hidden = keras.layers, []
+    layers, hidden = layers or keras.layers, []
     for units in (512, 256):
         hidden += [
             layers.Dense(units, kernel_initializer=next(kernel)),
@@ -74,10 +75,10 @@ def build_dense_discriminator(seed=0):
     )
 
 
-def build_dense_generator(latent_dim=100, choices=0, seed=0):
+def build_dense_generator(latent_dim=100, choices=0, seed=0, layers=None):
     """Dense layers: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1]."""
     kernel = initializers(keras.initializers.GlorotUniform, seed, first=32)
-    layers, hidden = keras.layers, []
+    layers, hidden = layers or keras.layers, []
     for units in (256, 512, 1024):
         hidden += [
             layers.Dense(units, kernel_initializer=next(kernel)),
@@ -96,7 +97,7 @@ def gradient_penalty(critic, real, fake, seed):
 
     The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
     """
-    part = tf.random.stateless_uniform([real.shape[0], 1, 1, 1], seed, alg="philox")
+    part = randomness.uniform([real.shape[0], 1, 1, 1], seed)
     between = real + part * (fake - real)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(between)

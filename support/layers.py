@@ -1,77 +1,87 @@
-"""What the networks and the objectives of all recipes have in common."""
+"""Layers that are quicker to train, and what the networks and objectives of all recipes have in common."""
 
 import functools
 import itertools
 import math
+from types import SimpleNamespace
 
+from support import randomness
 from support.devices import keras, tf
 
 STRIDED = {"strides": 2, "padding": "same"}
 
 
 def initializers(kind, seed, first):
-    """An endless row of initialisers of that kind, each with a number of its own, fixed by `seed` and `first`."""
+    """Yields initializers of this kind without end, each with its own seed, made from `seed` and `first`."""
     return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
 
 
-def seed_dropout(network, seed):
-    """Makes what the Dropout layers of `network` leave out next a function of `seed`, integers [2].
-
-    They have a random state of their own, the same in every training and on every device.
-    """
-    for number, layer in enumerate(network.layers):
-        if isinstance(layer, keras.layers.Dropout):
-            state = layer.seed_generator.state
-            state.assign(tf.cast(tf.random.experimental.stateless_fold_in(seed, number), state.dtype))
-
-
 def mean(values):
-    """The mean of float32 values; in float64, for bfloat16 (see devices.training_passes) is too coarse for it."""
+    """The mean of float32 values, in float64: bfloat16 (see devices.training_passes) is too coarse for a sum."""
     return tf.reduce_mean(tf.cast(values, tf.float64))
 
 
-def fuse_layers(network):
-    """Makes `network` quicker to train: the layers compute the same values in fewer passes over their arrays.
+def seed_dropout(network, seed):
+    """Sets what the Dropout layers of `network` leave out next, as a function of `seed`, two integers.
 
-    The dozen operations of Keras's batch norm become one. LeakyReLU takes its gradient from its output, which has the
-    sign of its input; so nothing needs a convolution's values before it, and TensorFlow computes the two as one. The
-    layers' calls are replaced, in this process alone: what is saved is an ordinary network. TensorFlow keeps a function
-    that was compiled with such a gradient, and the weights that it refers to, until the process ends.
+    A Dropout layer has a random state of its own, which is the same in every run and on every device.
     """
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            fuse_layers(layer)
-        elif isinstance(layer, keras.layers.LeakyReLU):
-            layer.call = functools.partial(_leaky_relu, layer.negative_slope)
-        elif isinstance(layer, keras.layers.BatchNormalization) and _is_over_channels(layer):
-            layer.call = functools.partial(_fused_batch_norm, layer)
+    for number, layer in enumerate(network.layers):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            state = layer.seed_generator.state
+            state.assign(tf.cast(randomness.fold_in(seed, number), state.dtype))
 
 
-def _is_over_channels(layer):
-    """True for a batch norm of the usual kind, the only one that there is an operation for."""
-    last = layer.axis in (-1, len(layer.input.shape) - 1)
-    return last and layer.scale and layer.center and not (layer.synchronized or getattr(layer, "renorm", False))
+@functools.cache
+def training_layers():
+    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
 
+    Their weights and configurations are those of Keras, their values too, up to rounding. A network to be saved is
+    built with keras.layers and gets the weights: a saved model has built-in layers only.
+    """
 
-def _fused_batch_norm(layer, inputs, training=None, mask=None):
-    if not (training and layer.trainable and inputs.shape[0]) or mask is not None:
-        return type(layer).call(layer, inputs, training=training, mask=mask)
-    pixels = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
-    values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=pixels, scale=layer.gamma.value, offset=layer.beta.value, mean=[], variance=[], epsilon=layer.epsilon
-    )
-    count = math.prod(pixels.shape[:-1])
-    variance *= (count - 1) / count  # it is that of a sample, Keras's that of the batch itself
-    for moving, now in ((layer.moving_mean, average), (layer.moving_variance, variance)):
-        moving.assign(moving.value * layer.momentum + now * (1 - layer.momentum))
-    return tf.reshape(values, inputs.shape)
+    class BatchNormalization(keras.layers.BatchNormalization):
+        """Batch norm over the last axis as one operation in training, where Keras has a dozen."""
 
+        def call(self, inputs, training=None, mask=None):
+            usual = self.axis in (-1, len(inputs.shape) - 1) and self.scale and self.center and not self.synchronized
+            if not (usual and training and self.trainable and inputs.shape[0]) or mask is not None:
+                return super().call(inputs, training=training, mask=mask)
+            pixels = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+            values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=pixels, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[], epsilon=self.epsilon
+            )
+            count = math.prod(pixels.shape[:-1])
+            variance *= (count - 1) / count  # the operation returns the sample variance, Keras uses the batch's own
+            for moving, now in ((self.moving_mean, average), (self.moving_variance, variance)):
+                moving.assign(moving.value * self.momentum + now * (1 - self.momentum))
+            return tf.reshape(values, inputs.shape)
 
-def _leaky_relu(slope, inputs):
-    @tf.custom_gradient
-    def leaky_relu(values):
-        outputs = tf.nn.leaky_relu(values, slope)
-        signs = tf.stop_gradient(outputs)  # they do not change; without this a second gradient, of zeros, is computed
-        return outputs, lambda above: tf.raw_ops.LeakyReluGrad(gradients=above, features=signs, alpha=slope)
+    class LeakyReLU(keras.layers.LeakyReLU):
+        """LeakyReLU whose gradient needs only its output, so that TensorFlow fuses it with the convolution before it.
 
-    return leaky_relu(inputs)
+        TensorFlow keeps a compiled function with such a gradient, and the weights it refers to, until the process ends.
+        """
+
+        def call(self, inputs):
+            @tf.custom_gradient
+            def leaky_relu(values):
+                outputs = tf.nn.leaky_relu(values, self.negative_slope)
+                signs = tf.stop_gradient(outputs)  # without this, a second gradient is computed that is all zeros
+                gradient = functools.partial(tf.raw_ops.LeakyReluGrad, features=signs, alpha=self.negative_slope)
+                return outputs, lambda above: gradient(gradients=above)
+
+            return leaky_relu(inputs)
+
+    class Dropout(keras.layers.Dropout):
+        """Dropout whose random numbers do not depend on XLA (see support/randomness.py)."""
+
+        def call(self, inputs, training=False):
+            if not (training and self.rate):
+                return inputs
+            seed = tf.cast(self.seed_generator.next() % (tf.int32.max - 1), tf.int32)  # as Keras does
+            kept = randomness.uniform(tf.shape(inputs), seed) >= self.rate
+            return tf.where(kept, inputs / (1 - self.rate), 0.0)
+
+    quicker = {"BatchNormalization": BatchNormalization, "LeakyReLU": LeakyReLU, "Dropout": Dropout}
+    return SimpleNamespace(**(vars(keras.layers) | quicker))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-from support import devices
+from support import devices, randomness
 from support.devices import DeviceError, tf
 
 FEWEST = 32  # images that are worth a GPU of their own: with fewer, it mostly starts operations
@@ -124,9 +124,14 @@ def use_xla():
     return not _cluster and devices.use_xla()
 
 
-def fused(function):
-    """devices.fused(function), where there are no replicas: what averages gradients must not be compiled by itself."""
-    return function if _cluster else devices.fused(function)
+def update(function):
+    """A decorator: `function(gradients)` in one compiled call, with the mean of the gradients over the replicas.
+
+    Keras's optimizers sum the gradients of all replicas, hence the division. There it is not compiled by itself.
+    """
+    if not _cluster:
+        return devices.fused(function)
+    return lambda gradients: function([gradient / count() for gradient in gradients])
 
 
 def describe():
@@ -134,47 +139,69 @@ def describe():
     return {**devices.describe(), "xla": use_xla(), "replicas": count()}
 
 
-def compile_for_all(function, constant):
-    """A function without arguments that runs function(constant) on every replica, in one compiled call.
+def compile_for_all(iterate, images, draw_numbers, averages):
+    """A function without arguments that does one iteration on every replica, in one compiled call.
 
-    constant: a numpy array, kept on each device: as an input, for as a part of the graph it would be there twice.
+    iterate(images, *numbers, seeds): the iteration. images: an array, kept on each device. It is passed as an input;
+    embedding it in the graph would store it twice. draw_numbers(): a tuple of tensors [updates, batch, ...] and of
+    seeds [updates, 2], the same on all replicas: each takes its share of every batch, and makes its own seeds.
+    averages: a list of float variables that become their mean over the replicas after the iteration.
     """
+
+    def iterate_on_replica(images):
+        *numbers, seeds = draw_numbers()
+        iterate(images, *map(_share, numbers), _own_seeds(seeds))
+        _average(averages)
+
+    function = tf.autograph.experimental.do_not_convert(iterate_on_replica)
     if not _cluster:
-        # An argument, too, rather than a part of the function, which TensorFlow never forgets (see layers.fuse_layers).
-        return functools.partial(tf.function(function, jit_compile=use_xla(), autograph=False), tf.constant(constant))
+        return _quiet_at_first(
+            functools.partial(tf.function(function, jit_compile=use_xla(), autograph=False), tf.constant(images))
+        )
     places = _cluster.extended.worker_devices
 
     def place(context):
         with tf.device(places[context.replica_id_in_sync_group % len(places)]):
-            return tf.constant(constant)
+            return tf.constant(images)
 
-    constants = _cluster.experimental_distribute_values_from_function(place)
-    function = tf.autograph.experimental.do_not_convert(function)
-    return tf.function(lambda: _cluster.run(function, (constants,)), autograph=False)
+    copies = _cluster.experimental_distribute_values_from_function(place)
+    return _quiet_at_first(tf.function(lambda: _cluster.run(function, (copies,)), autograph=False))
 
 
-def share(values, parts):
-    """This replica's rows of `values` [parts * batch, ...], of which each of the parts is divided among all.
+def _quiet_at_first(function):
+    """`function` with the graph optimizer's passes for training, and without TensorFlow's messages as it compiles."""
+    compiled = False
 
-    So that together they draw what one would, whatever their number.
-    """
+    def call():
+        nonlocal compiled
+        with contextlib.nullcontext() if compiled else devices.quiet_standard_error(), devices.training_passes():
+            function()
+        compiled = True
+
+    return call
+
+
+def _share(values):
+    """This replica's part of every batch in `values` [updates, batch, ...]: together they see what one would see."""
     if not _cluster:
         return values
-    shape = values.shape[1:]
-    divided = tf.reshape(values, [parts, count(), -1, *shape])
-    return tf.reshape(divided[:, _number()], [-1, *shape])
+    updates, batch, *shape = values.shape
+    return tf.reshape(values, [updates, count(), batch // count(), *shape])[:, _number()]
 
 
-def own_seed(seed):
-    """A seed of this replica's own, from one that is the same on all; integers [2]."""
-    return tf.random.experimental.stateless_fold_in(seed, _number()) if _cluster else seed
+def _own_seeds(seeds):
+    """Seeds [updates, 2] of this replica's own, from ones that are the same on all."""
+    if not _cluster:
+        return seeds
+    return tf.stack([randomness.fold_in(seed, _number()) for seed in tf.unstack(seeds)])
 
 
-def average(variables):
-    """Sets float variables, a list, to their means over the replicas; at one go, for each go takes its time."""
+def _average(variables):
+    """Sets float variables, a list, to their means over the replicas; in one call, because each call takes its time."""
     if _cluster and variables:
-        values = [tf.identity(variable) for variable in variables]
-        means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        means = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.MEAN, [tf.identity(variable) for variable in variables]
+        )
         for variable, mean in zip(variables, means, strict=True):
             variable.assign(mean)
 

@@ -16,4 +16,5 @@ def walk(points, frames):
             way = (np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)
         else:  # on one line through the origin, where there is no one great circle
             way = (1 - part) * start + part * end
+        way[0] = start  # exactly: rounding must not change whose digit it is
         yield way.astype(np.float32)
