@@ -1,4 +1,4 @@
-"""Prints the README's table of quality, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
+"""Prints the table of docs/quality.md, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
 
 python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
 python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
