@@ -142,7 +142,7 @@ def main():
             seconds[name].append(run(generator, count) * options.images / count)
     base = statistics.median(seconds["ours"])
     print(f"{options.images:,} images, {options.rounds} rounds; {machine()}\n")
-    print("| way | seconds, median | least, most | times ours | timed on |")
+    print("| way | seconds, median | min, max | time / ours | timed on |")
     print("|---|---|---|---|---|")
     for name, found in seconds.items():
         median, count = statistics.median(found), max(1, options.images // ROWS[name][1])

@@ -59,7 +59,7 @@ def generation_seconds(count):
 
 
 def measured(*words):
-    """(seconds, MiB at most) of a process that runs this file with `--one` and these words."""
+    """(seconds, peak MiB) of a process that runs this file with `--one` and these words."""
     command = [sys.executable, __file__, "--one", *map(str, words)]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return json.loads(lines[-1])
@@ -99,7 +99,7 @@ def draw(path, panels):
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(2, len(panels))
     for (title, points), (upper, lower) in zip(panels.items(), axes.T, strict=True):
-        for axis, part, label in ((upper, 0, "seconds"), (lower, 1, "MiB at most")):
+        for axis, part, label in ((upper, 0, "seconds"), (lower, 1, "peak memory, MiB")):
             axis.plot(list(points), [values[part] for values in points.values()], marker="o")
             axis.set(title=title if part == 0 else None, xlabel=title.split(",")[1], ylabel=label, ylim=(0, None))
             axis.grid(alpha=0.3)
@@ -119,8 +119,8 @@ def main():
         return one(*options.one)
     starts = start_seconds()
     points = {
-        "an epoch, images in a batch": {batch: ("epoch", batch, 1, options.iterations) for batch in BATCHES},
-        "an epoch, times MNIST": {times: ("epoch", 32, times, options.iterations) for times in REPEATS},
+        "one epoch, batch size": {batch: ("epoch", batch, 1, options.iterations) for batch in BATCHES},
+        "one epoch, multiples of MNIST": {times: ("epoch", 32, times, options.iterations) for times in REPEATS},
         "drawing and writing, images": {count: ("images", count) for count in COUNTS},
     }
     found = {title: {number: [] for number in some} for title, some in points.items()}
@@ -137,7 +137,7 @@ def main():
     for name, seconds in starts.items():
         print(f"| {name} | {seconds:.2f} |")
     for title, points in panels.items():
-        print(f"\n| {title} | seconds | MiB at most |\n|---|---|---|")
+        print(f"\n| {title} | seconds | peak memory, MiB |\n|---|---|---|")
         for number, (seconds, memory) in points.items():
             print(f"| {number:,} | {seconds:.1f} | {memory:.0f} |")
     if options.picture:

@@ -1,4 +1,4 @@
-"""Prints the README's table of quality, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
+"""Prints the table of docs/quality.md, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
 
 python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
 python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
@@ -33,7 +33,7 @@ def table(names):
     assert all(report["classifier"] == runs[0][0]["classifier"] for reports in runs for report in reports)
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
     for key, name, better, form, _ in FIGURES:
-        form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is no whole number
+        form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is not an integer
         cells = []
         for reports in runs:
             values = [report["figures"][key] for report in reports]
@@ -41,7 +41,7 @@ def table(names):
         lines.append(f"| {' | '.join([f'{name} {better}', *cells, format(real[key], form)])} |")
     shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
     cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
-    lines.append(f"| least and largest share of a digit | {' | '.join(cells)} |")
+    lines.append(f"| smallest and largest share of a digit | {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"Mean ± standard deviation over {seeds} seeds."])
 
 

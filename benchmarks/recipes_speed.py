@@ -35,7 +35,7 @@ def main():
             for name, found in seconds.items():
                 found.append(iteration_seconds(training[name], iterate[name], options.iterations))
     print(f"Median of {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
-    print("| recipe | iterations an epoch | ms an iteration | seconds an epoch | epochs | minutes |")
+    print("| recipe | iterations per epoch | ms per iteration | seconds per epoch | epochs | minutes |")
     print("|---|---|---|---|---|---|")
     for name, found in seconds.items():
         some, each = asked[name], statistics.median(found)

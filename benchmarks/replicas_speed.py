@@ -81,14 +81,14 @@ def main():
     for _ in range(options.rounds):
         for row, batch in found:
             found[row, batch].append(run(row, batch, max(5, options.iterations * 32 // batch)))
-    print(f"Real images a second that the critic sees, median of {options.rounds} rounds; {machine()}\n")
+    print(f"Real images per second seen by the critic, median of {options.rounds} rounds; {machine()}\n")
     print("| replicas | " + " | ".join(f"batch {batch}" for batch in batches) + " |")
     print("|---" * (len(batches) + 1) + "|")
     for row in ROWS:
         cells = []
         for batch in batches:
             median, base = (statistics.median(found[name, batch]) for name in (row, ROWS[0]))
-            cells.append(f"{median:.0f} ({median / base:.2f} times one)")
+            cells.append(f"{median:.0f} ({median / base:.2f}×)")
         print(f"| {row} | {' | '.join(cells)} |")
 
 

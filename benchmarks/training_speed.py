@@ -369,10 +369,8 @@ def main():
 
     batch = f"batch {setting.batch}, generator's {setting.generator_batch}, n_critic {setting.n_critic}"
     print(f"{options.setting}: {batch}; {options.rounds} rounds of {options.iterations} iterations; {about}\n")
-    ratios = ["times ours", "times ours in float32"][: len(bases)]
-    print(
-        f"| loop | ms an iteration, median | least, most | {' | '.join(ratios)} |\n|---|---|---|{'---|' * len(ratios)}"
-    )
+    ratios = ["time / ours", "time / ours in float32"][: len(bases)]
+    print(f"| loop | ms per iteration, median | min, max | {' | '.join(ratios)} |\n|---|---|---|{'---|' * len(ratios)}")
     for name, found in seconds.items():
         print(line(name, statistics.median(found), min(found), max(found)))
     for dtype, found in rates.items():

@@ -1,4 +1,4 @@
-"""The README's scripts for a cluster, as far as that can be tried without one: their own lines, run by bash.
+"""The scripts of docs/cluster.md, as far as they can be tried without a cluster: their own lines, run by bash.
 
 Stand-ins take the places of the cluster's commands and of python; that of python notes how it was called.
 """
@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import textwrap
@@ -21,8 +20,7 @@ from support.options import read_options
 from support.replicas import workers_in_environment
 from wgan_handwritten_digits import RECIPES
 
-README = ROOT / "README.md"
-SECTION = "## From one GPU to a cluster\n"
+PAGE = ROOT / "docs/cluster.md"
 STAND_INS = {
     "python": 'printf "%s\\n" "${TF_CONFIG-}" "$@" > "$(mktemp "$CALLS/XXXXXX")"; exit "${STATUS-0}"',
     "git": 'for folder; do :; done; mkdir "$folder"',
@@ -49,11 +47,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("bash"), rea
 
 
 def blocks(language):
-    """The section's blocks of code in that language."""
-    text = README.read_text(encoding="utf-8")
-    assert SECTION in text
-    section = text.split(SECTION)[1].split("\n## ")[0]
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    """The page's blocks of code in that language."""
+    text = PAGE.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def containers():
@@ -246,8 +242,3 @@ def test_slurm_s_array_draws_all_parts(tmp_path):
     numbers = range(first, last + 1)
     found = [bash(script, tmp_path, SLURM_ARRAY_TASK_ID=str(number)).calls[0][1].shard for number in numbers]
     assert found == [(part, len(numbers)) for part in range(1, len(numbers) + 1)]
-
-
-def test_the_table_of_costs_is_that_of_the_benchmark():
-    scaling = runpy.run_path(str(ROOT / "benchmarks/scaling.py"))
-    assert scaling["table"](*scaling["ASSUMED"]) in README.read_text(encoding="utf-8")

@@ -8,8 +8,10 @@ import zipfile
 
 from conftest import ROOT
 
+import evaluate_digits
+
 FOLDER = ROOT / "saved_models/pretrained"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_it_is_saved_by_the_oldest_keras_that_is_allowed_so_that_all_can_load_it():
@@ -30,10 +32,17 @@ assert images.shape == (16, 28, 28, 1) and images.min() < -0.99 and images.max()
     assert process.returncode == 0, process.stderr
 
 
-def test_the_readme_has_its_figures():
-    figures = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))["figures"]
+def test_the_model_card_has_its_figures():
+    report = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
     record = json.loads((FOLDER / "run.json").read_text(encoding="utf-8"))
-    assert f"`train --epochs {record['about']['options']['epochs']}`" in README
-    words = {"frechet_distance": "Fréchet distance", "precision": "precision", "recall": "recall"}
-    for key, name in (words | {"coverage": "coverage"}).items():
-        assert f"{name} {figures[key]:.3f}" in README, (name, figures[key])
+    assert f"train --epochs {record['about']['options']['epochs']}`" in CARD
+    for key, name, better, form, _ in evaluate_digits.FIGURES:
+        these, real = (format(report[part][key], form).strip() for part in ("figures", "real"))
+        assert f"| {name.replace(' *', '')} {better} | {these} | {real} |" in CARD
+    assert f"{1 - report['figures']['confident']:.0%}".replace("%", " %") in CARD
+
+
+def test_the_model_card_has_the_head_that_model_hubs_read():
+    head = CARD.split("---\n")[1]
+    for key in ("library_name", "license", "tags", "datasets"):
+        assert re.search(rf"^{key}:", head, re.MULTILINE), key
