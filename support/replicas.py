@@ -197,12 +197,12 @@ def _own_seeds(seeds):
 
 
 def _average(variables):
-    """Sets float variables, a list, to their means over the replicas; in one call, because each call takes its time."""
-    if _cluster and variables:
-        means = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.MEAN, [tf.identity(variable) for variable in variables]
-        )
-        for variable, mean in zip(variables, means, strict=True):
+    """Sets float variables, a list, to their means over the replicas; in few calls, because each takes its time."""
+    for kind in (tf.float32, tf.float64) if _cluster else ():  # one call takes values of one type
+        same = [variable for variable in variables if variable.dtype == kind]
+        values = [tf.identity(variable) for variable in same]
+        means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values) if same else []
+        for variable, mean in zip(same, means, strict=True):
             variable.assign(mean)
 
 
