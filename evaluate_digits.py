@@ -131,7 +131,7 @@ FIGURES = [
 def read_options(arguments=None):
     definitions = "\n".join(f"  {better} {name:<21}{definition}" for _, name, better, _, definition in FIGURES)
     parser = OneLineParser(
-        description=__doc__.split("\n\n")[0],
+        description=(__doc__ or "").split("\n\n")[0],
         epilog=f"figures (↑ higher is better, ↓ lower is better, ≈ as real digits):\n{definitions}\n\n"
         f"* compares {COMPARED:,} of the images, drawn at random, with MNIST's 10,000 test or 60,000 training images.\n"
         "real: what 10,000 training images get, measured as if they had been generated.",

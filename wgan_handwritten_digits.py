@@ -478,7 +478,9 @@ def main(arguments=None):
     """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
     arguments = sys.argv[1:] if arguments is None else arguments
     versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
-    options = read_options(arguments, RECIPES, __doc__.split("\n\nA GAN")[0], f"%(prog)s {VERSION} ({versions})")
+    sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII alone gets question marks, not a traceback
+    about = (__doc__ or "").split("\n\nA GAN")[0]  # python -OO leaves docstrings out
+    options = read_options(arguments, RECIPES, about, f"%(prog)s {VERSION} ({versions})")
     try:
         with Interrupts() as interrupts:
             run(options, interrupts)

@@ -5,8 +5,8 @@ import functools
 import importlib
 import os
 import platform
+import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -52,9 +52,16 @@ def import_tensorflow(device="auto", join=None):
         try:
             import keras
             import tensorflow
-        except ImportError as error:
-            first_line = str(error).strip().splitlines()[0]
-            raise DeviceError(f"TensorFlow cannot be imported ({first_line}): install requirements.txt") from None
+        except Exception as error:  # of a package that is missing or broken, or of a keras.json with anything in it
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise DeviceError(
+                f"TensorFlow or Keras cannot be imported ({reason[0]}): install requirements.txt, or mend keras.json"
+            ) from None
+        if keras.backend.backend() != "tensorflow":
+            raise DeviceError(
+                f"Keras was imported before with the backend {keras.backend.backend()!r}: "
+                "use another process, with KERAS_BACKEND=tensorflow"
+            )
         if device == "cpu":
             with contextlib.suppress(RuntimeError):  # raised where the devices are in use already, in a notebook
                 tensorflow.config.set_visible_devices([], "GPU")
@@ -66,9 +73,6 @@ def import_tensorflow(device="auto", join=None):
         join()
     with quiet_standard_error():
         tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
-    # This pass of the graph optimizer fails on a convolution, bias and LeakyReLU whose gradient is taken, with a line
-    # on standard error. training_passes turns it on, for layers that have been prepared.
-    tensorflow.config.optimizer.set_experimental_options({"remapping": False})
     # A user's keras.json may say otherwise; TensorFlow has no convolution of channels_first on a CPU.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
@@ -80,26 +84,32 @@ def import_tensorflow(device="auto", join=None):
     return tensorflow
 
 
-class quiet_standard_error:
-    """Holds back what is written to file descriptor 2, C++ included; shows it after all when the block fails.
+# Prints what it read, unless the last byte says that all went well.
+_KEEPER = "import sys; held = sys.stdin.buffer.read(); held.endswith(b'\\0') or sys.stderr.buffer.write(held)"
 
-    TensorFlow writes before its log level is read, so that TF_CPP_MIN_LOG_LEVEL alone does not silence its import.
+
+@contextlib.contextmanager
+def quiet_standard_error():
+    """Holds back what is written to file descriptor 2, C++ included; prints it after all when the block fails.
+
+    TensorFlow writes before it reads its log level. Another process holds the text: it prints it, too, when this one is
+    aborted, as TensorFlow does on a processor that lacks the instructions it needs.
     """
-
-    def __enter__(self):
+    sys.stderr.flush()
+    keeper = subprocess.Popen([sys.executable, "-S", "-c", _KEEPER], stdin=subprocess.PIPE, start_new_session=True)
+    standard_error, drop = os.dup(2), True
+    os.dup2(keeper.stdin.fileno(), 2)
+    try:
+        yield
+    except Exception as error:
+        drop = isinstance(error, DeviceError)
+        raise
+    finally:
         sys.stderr.flush()
-        self.held = tempfile.TemporaryFile()
-        self.standard_error = os.dup(2)
-        os.dup2(self.held.fileno(), 2)
-
-    def __exit__(self, kind, *_):
-        sys.stderr.flush()
-        os.dup2(self.standard_error, 2)
-        os.close(self.standard_error)
-        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, DeviceError):
-            self.held.seek(0)
-            os.write(2, self.held.read())
-        self.held.close()
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        with keeper:
+            keeper.stdin.write(b"\0" if drop else b"")
 
 
 def use_xla():
@@ -140,15 +150,16 @@ def uses_bfloat16():
 def training_passes():
     """Inside, compiled functions go through passes of TensorFlow's graph optimizer that make training quicker.
 
-    One makes a single operation of a convolution and its LeakyReLU (see layers.fuse_layers), one multiplies matrices in
-    bfloat16 where uses_bfloat16; variables and sums stay float32.
+    One fuses a convolution and its LeakyReLU (see layers.training_layers), one multiplies matrices in bfloat16 if
+    uses_bfloat16; variables and sums stay float32.
     """
-    switch = tf.config.optimizer.set_experimental_options
-    switch({"remapping": True, "auto_mixed_precision_onednn_bfloat16": uses_bfloat16()})
+    before = tf.config.optimizer.get_experimental_options()
+    passes = {"remapping": True, "auto_mixed_precision_onednn_bfloat16": uses_bfloat16()}
+    tf.config.optimizer.set_experimental_options(passes)
     try:
         yield
     finally:
-        switch({"remapping": False, "auto_mixed_precision_onednn_bfloat16": False})
+        tf.config.optimizer.set_experimental_options({name: before.get(name, False) for name in passes})
 
 
 def device_name():

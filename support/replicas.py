@@ -9,6 +9,7 @@ import faulthandler
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,9 +31,12 @@ def workers_in_environment():
     try:
         config = json.loads(text)
         addresses = config.get("cluster", {})
-        names = [(kind, number) for kind in ("chief", "worker") for number in range(len(addresses.get(kind, [])))]
+        addresses = {kind: addresses.get(kind, []) for kind in ("chief", "worker")}
+        names = [(kind, number) for kind in addresses for number in range(len(addresses[kind]))]
         if len(names) < 2:
             return 1, 0
+        if not all(re.fullmatch(r".+:\d+", address) for kind in addresses for address in list(addresses[kind])):
+            raise ValueError
         return len(names), names.index((config["task"]["type"], int(config["task"]["index"])))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise DeviceError(

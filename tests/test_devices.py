@@ -1,8 +1,12 @@
 """What the program finds out about the machine."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT, run_script
 
 from support import devices
 from support.devices import tf
@@ -93,3 +97,50 @@ def test_outside_of_training_products_are_in_float32(processor):
     exact = tf.cast(first, tf.float64) @ tf.cast(first, tf.float64)
     found = tf.function(lambda: first @ first)()
     assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("end", "printed"), [("pass", False), ("raise KeyError", True), ("os.abort()", True), ("os._exit(3)", True)]
+)
+def test_what_is_held_back_is_printed_if_the_block_or_the_process_fails(end, printed):
+    code = f"import os; from support.devices import *\nwith quiet_standard_error():\n os.write(2, b'a reason'); {end}"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ("a reason" in process.stderr) is printed
+    assert (process.returncode == 0) is not printed
+
+
+def test_a_keras_with_another_backend_is_refused(monkeypatch):
+    monkeypatch.setattr(devices.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(devices.DeviceError, match="'jax'.*KERAS_BACKEND"):
+        devices.import_tensorflow("cpu")
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{", '{"floatx": 7}'])
+def test_a_keras_json_with_nonsense_is_one_line_or_no_matter(tmp_path, content):
+    (tmp_path / "keras.json").write_text(content, encoding="utf-8")
+    process = run_script("train", "--summary", cwd=tmp_path, env=os.environ | {"KERAS_HOME": str(tmp_path)})
+    if process.returncode:
+        assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
+        assert "keras.json" in process.stderr
+    else:
+        assert process.stderr == "" and "conv2d" in process.stdout
+
+
+@pytest.mark.parametrize("script", ["wgan_handwritten_digits.py", "evaluate_digits.py"])
+def test_python_without_docstrings_runs_the_scripts(tmp_path, script):
+    command = [sys.executable, "-OO", str(ROOT / script), "--help"]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert process.returncode == 0 and "--device" in process.stdout, process.stderr
+
+
+def test_a_summary_is_printed_on_a_terminal_that_knows_ascii_only(tmp_path):
+    process = run_script("--summary", cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert process.returncode == 0 and "critic" in process.stdout, process.stderr
+
+
+def test_the_graph_optimizer_is_left_as_it_was():
+    before = tf.config.optimizer.get_experimental_options()
+    with devices.training_passes():
+        assert tf.config.optimizer.get_experimental_options() != before
+    after = tf.config.optimizer.get_experimental_options()
+    assert all(after.get(name, False) == before.get(name, False) for name in {*before, *after})

@@ -252,6 +252,9 @@ def test_a_batch_that_cannot_be_divided_is_refused(small_data, tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
+        '{"cluster": {"worker": "ab"}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a", "b:x"]}, "task": {"type": "worker", "index": 0}}',
         *("no json", "[]", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 7, "task": {}}'),
         '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
     ],
