@@ -235,14 +235,14 @@ def complaint_about_output(target, suffix, source):
     found, folder = kind(target), Path(os.path.realpath(target.parent))
     if len(os.fsencode(target.name)) > LONGEST_NAME:
         return f"the name is longer than {LONGEST_NAME} bytes; choose a shorter one"
+    if kind(folder) != "folder":
+        return f"there is no folder {folder}; make it first"
     if suffix and (target.suffix.lower() != suffix or found not in ("file", ABSENT)):
         return f"give the name of a {suffix} file"
     if not suffix and (target.name in ("", "..") or target.is_symlink()):
         return "give the name of a new folder"
     if not suffix and found != ABSENT and (found != "folder" or any(target.iterdir()) or target.samefile(".")):
         return "exists and is not an empty folder, or is the current one; choose another name"
-    if kind(folder) != "folder":
-        return f"there is no folder {folder}; make it first"
     if not os.access(folder, os.W_OK):
         return f"nothing can be written in {folder}; choose another place"
     if source.is_dir() and (folder / target.name).is_relative_to(os.path.realpath(source)):

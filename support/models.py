@@ -106,6 +106,8 @@ def _fault(generator):
     taken, given = generator.input_shape, generator.output_shape
     if not isinstance(taken, tuple) or len(taken) != 2 or not isinstance(taken[1], int) or given != (None, 28, 28, 1):
         return f"maps {taken} to {given}"
+    if any(isinstance(getattr(generator, end, None), dict) for end in ("input", "output")):
+        return "names its input or its output; build it from one tensor to one tensor"
     types = [tf.as_dtype(end.dtype) for end in (*generator.inputs, *generator.outputs)]
     if not all(number.is_floating for number in types):
         return f"maps {types[0].name} to {types[1].name}, not float to float"
