@@ -28,14 +28,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from support.devices import import_tensorflow, keras, tf
-from support.errors import InputError
+from support.errors import InputError, one_line
 from support.files import write_text, write_whole
 from support.image_folder import image_name
-from support.options import OneLineParser, whole_number
+from support.inputs import ABSENT, kind
+from support.options import OneLineParser, path, whole_number
 
 RECORD = Path(__file__).resolve().parent / "support" / "digit_classifier.json"  # also holds what real digits get
 COMPARED = 10_000  # figures that compare two sets take this many of the images: their value depends on the number
 FEW = 2_000  # below this the same figures say more of the number of images than of the images
+LONGEST_NAME = 200  # bytes of a file's name; most disks allow 255, and the name of the unfinished file is longer
 NEIGHBOURS = 5
 CONFIDENT = 0.9
 # A copy is nearer to a training image than this, by that image's digit: half of what the nearest of the 10,000 test
@@ -128,6 +130,10 @@ FIGURES = [
 # ---- options: the standard library alone, so that help and mistakes answer at once -----------------------------------
 
 
+def path_option(text):
+    return Path(path(text))
+
+
 def read_options(arguments=None):
     definitions = "\n".join(f"  {better} {name:<21}{definition}" for _, name, better, _, definition in FIGURES)
     parser = OneLineParser(
@@ -141,7 +147,7 @@ def read_options(arguments=None):
     parser.add_argument(
         "source",
         nargs="?",
-        type=Path,
+        type=path_option,
         default="generated_images",
         metavar="FOLDER | FILE.npz | FILE.keras",
         help="28x28 grey images, white on black; an array of them (uint8, named images, x_train or "
@@ -149,13 +155,18 @@ def read_options(arguments=None):
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE.csv", help="write file name, digit and confidence of each image"
+        "--labels",
+        type=path_option,
+        metavar="FILE.csv",
+        help="write file name (of a folder of images; otherwise its number), digit and confidence of each image",
     )
     parser.add_argument("--digit", type=int, choices=range(10), metavar="D", help="the digit that --copy-to copies")
-    parser.add_argument("--copy-to", type=Path, metavar="DIR", help="copy the images of --digit to this new folder")
+    parser.add_argument(
+        "--copy-to", type=path_option, metavar="DIR", help="copy the images of --digit to this new folder"
+    )
     parser.add_argument(
         "--page",
-        type=Path,
+        type=path_option,
         metavar="FILE.png",
         help="draw the most and least confident images of each digit, nearest training images, the "
         "shares of the digits and the figures",
@@ -186,7 +197,10 @@ def read_options(arguments=None):
         help="replace the classifier in support/ by one trained anew; figures made before do not compare with it",
     )
     options = parser.parse_args(arguments)
-    complaint = complaint_about(options)
+    try:
+        complaint = complaint_about(options)
+    except OSError as error:
+        complaint = f"{error.filename}: {error.strerror}"
     if complaint:
         parser.error(complaint)
     return options
@@ -196,31 +210,43 @@ def complaint_about(options):
     """What is wrong with the options, in one line; None where nothing is."""
     if options.train_classifier:
         return None
-    source = options.source
-    if not source.exists():
-        return f"{source}: no such file or folder; give a folder of images, an .npz file or a .keras file"
-    if source.is_file() and source.suffix not in (".npz", ".keras"):
+    source, found = options.source, kind(options.source)
+    if found not in ("file", "folder"):
+        return f"{source}: {found}; give a folder of images, an .npz file or a .keras file"
+    if found == "file" and source.suffix == ".npy":
+        return f"{source}: is a single array; save it with numpy.savez_compressed(FILE, images=array)"
+    if found == "file" and source.suffix not in (".npz", ".keras"):
         return f"{source}: neither a folder of images nor an .npz or .keras file"
-    if source.is_file() and not zipfile.is_zipfile(source):
+    if found == "file" and not zipfile.is_zipfile(source):
         return f"{source}: damaged, or no {source.suffix} file at all; make it again"
     if (options.digit is None) != (options.copy_to is None):
         return "--digit and --copy-to belong together: give both, or neither"
-    for option, path, suffix in (
-        ("--labels", options.labels, ".csv"),
-        ("--page", options.page, ".png"),
-        ("--copy-to", options.copy_to, None),
-    ):
-        if path is None:
-            continue
-        if suffix and (path.suffix.lower() != suffix or path.is_dir()):
-            return f"{option} {path}: give the name of a {suffix} file"
-        if not path.resolve().parent.is_dir():
-            return f"{option} {path}: there is no folder {path.resolve().parent}; make it first"
-        if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
-            return f"{option} {path}: lies among the images themselves; choose a place outside {source}"
-    target = options.copy_to
-    if target and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        return f"--copy-to {target}: exists and is not an empty folder; choose another name"
+    outputs = ("--labels", options.labels, ".csv"), ("--page", options.page, ".png"), ("--copy-to", options.copy_to, "")
+    for option, target, suffix in outputs:
+        if target:
+            complaint = complaint_about_output(target, suffix, source)
+            if complaint:
+                return f"{option} {target}: {complaint}"
+    return None
+
+
+def complaint_about_output(target, suffix, source):
+    """Why `target` cannot become a file of this suffix, or without a suffix a new folder; None if it can."""
+    found, folder = kind(target), Path(os.path.realpath(target.parent))
+    if len(os.fsencode(target.name)) > LONGEST_NAME:
+        return f"the name is longer than {LONGEST_NAME} bytes; choose a shorter one"
+    if kind(folder) != "folder":
+        return f"there is no folder {folder}; make it first"
+    if suffix and (target.suffix.lower() != suffix or found not in ("file", ABSENT)):
+        return f"give the name of a {suffix} file"
+    if not suffix and (target.name in ("", "..") or target.is_symlink()):
+        return "give the name of a new folder"
+    if not suffix and found != ABSENT and (found != "folder" or any(target.iterdir()) or target.samefile(".")):
+        return "exists and is not an empty folder, or is the current one; choose another name"
+    if not os.access(folder, os.W_OK):
+        return f"nothing can be written in {folder}; choose another place"
+    if source.is_dir() and (folder / target.name).is_relative_to(os.path.realpath(source)):
+        return f"lies among the images themselves; choose a place outside {source}"
     return None
 
 
@@ -233,30 +259,20 @@ def read_source(options):
 
     source = options.source
     if source.is_dir():
-        return read_image_folder(source)
+        names, images = read_image_folder(source)
+        for name in names if options.labels else ():
+            if name != name.encode("utf-8", "replace").decode():
+                raise InputError(f"--labels: the file name {name!r} in {source} is not UTF-8; rename that file")
+        return names, images
     images = read_array(source) if source.suffix == ".npz" else draw(source, options.images, options.seed)
     return [image_name(number, len(images)) for number in range(len(images))], images
 
 
 def read_array(path):
     """uint8 [n, 28, 28] of an .npz file: the array named images, x_train or arr_0, or the only one there is."""
-    import numpy as np
+    from support.mnist import read_images
 
-    from support.mnist import DataError
-
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            known = [name for name in ("images", "x_train", "arr_0") if name in arrays]
-            if not known and len(arrays.files) != 1:
-                raise DataError(f"{path}: holds {arrays.files}; name the images images, x_train or arr_0")
-            images = arrays[(known or arrays.files)[0]]
-    except DataError:
-        raise
-    except Exception as error:  # what a damaged file leads to, nobody can list
-        raise DataError(f"{path}: cannot be read ({error}); if the file is damaged, make it again") from error
-    if images.dtype != np.uint8 or images.shape[1:] not in ((28, 28), (28, 28, 1)) or not len(images):
-        raise DataError(f"{path}: holds {images.dtype} {list(images.shape)}; give images as uint8 [n, 28, 28]")
-    return images.reshape(-1, 28, 28)
+    return read_images(path)
 
 
 def draw(path, count, seed):
@@ -266,7 +282,10 @@ def draw(path, count, seed):
     from support.models import ModelError, load_generator
     from wgan_handwritten_digits import draw_digits
 
-    images = np.concatenate(list(draw_digits(load_generator(path), count, seed)))
+    images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of parts would need the memory twice
+    for part in draw_digits(load_generator(path), count, seed):
+        images[done : done + len(part)] = part
+        done += len(part)
     if images.min() > 100:
         raise ModelError(f"{path}: draws no black; a generator draws black paper as -1, white ink as 1 (tanh)")
     return images
@@ -392,11 +411,11 @@ def table(title, values, real):
     return "\n".join(lines)
 
 
-def write_labels(path, names, behind):
-    """A row for each image: file name, digit, confidence."""
+def write_labels(path, names, behind, heading="file"):
+    """A row for each image: file name or number, digit, confidence."""
     with write_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "digit", "confidence"])
+        writer.writerow([heading, "digit", "confidence"])
         for name, digit, confidence in zip(names, behind.labels, behind.confidences, strict=True):
             writer.writerow([name, digit, f"{confidence:.4f}"])
 
@@ -498,7 +517,7 @@ def evaluate(options):
     values, behind = measure(images, digits, classifier.load())
     warnings = warnings_about(images)
     compared = min(len(images), COMPARED)
-    title = f"{options.source}\n{len(images):,} images; * compares {compared:,} of them with MNIST"
+    title = f"{one_line(str(options.source))}\n{len(images):,} images; * compares {compared:,} of them with MNIST"
     text = table(title, values, record["real"])
     if options.json:
         print(
@@ -520,7 +539,10 @@ def evaluate(options):
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if options.labels:
-        write_labels(options.labels, names, behind)
+        if options.source.is_dir():
+            write_labels(options.labels, names, behind)
+        else:  # no files: a number is the position in the array, or of what the generator draws
+            write_labels(options.labels, range(len(images)), behind, heading="number")
     if options.copy_to:
         number = copy_digit(options.source, options.copy_to, options.digit, names, behind)
         print(f"{options.copy_to}: {number:,} images of the digit {options.digit}", file=sys.stderr)
@@ -546,11 +568,13 @@ def main(arguments=None):
         return fail(error, 1)
     except KeyboardInterrupt:
         return 130
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        return fail("not enough memory; give fewer images (for a generator: --images)", 1)
     return 0
 
 
 def fail(error, status):
-    print(f"evaluate_digits.py: {error}", file=sys.stderr)
+    print(one_line(f"evaluate_digits.py: {error}"), file=sys.stderr)
     return status
 
 

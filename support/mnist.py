@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from support.errors import InputError
+from support.inputs import kind
 
 MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist.npz"
 SIDE, MOST_IMAGES = 28, 2_000_000  # 1.5 GiB in memory, and once more on the device
 NAMES = ("x_train", "y_train", "x_test", "y_test")  # images x, labels y: what keras.datasets calls them
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")  # no others, whatever the name: for PostScript, Pillow runs Ghostscript
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
 IDX_NAME = re.compile(r"(emnist-\w+-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 ACCEPTED = "an .npz file with x_train, a folder of IDX files (train-images-idx3-ubyte, ...) or a folder of images"
@@ -60,11 +62,13 @@ def load(path=None):
     if not str(path):
         raise DataError(f"the path of the data is empty (''); give {ACCEPTED}")
     with _reading(path):
-        path = Path(path)
-        if path.is_dir():
+        path, found = Path(path), kind(path)
+        if found == "folder":
             return _load_folder(path)
-        if not path.is_file():
-            raise DataError(f"{path}: no such file or folder; give {ACCEPTED}")
+        if found != "file":
+            raise DataError(f"{path}: {found}; give {ACCEPTED}")
+        if path.suffix.lower() == ".npy":
+            raise DataError(f"{path}: is a single array; save it with numpy.savez_compressed(FILE, x_train=array)")
         return _load_npz(path, str(path)) if path.suffix.lower() == ".npz" else _load_idx(path)
 
 
@@ -85,6 +89,17 @@ def read_image_folder(folder):
         for name, image in zip(names, images, strict=True):
             image[...] = _read_picture(os.path.join(folder, name))
     return names, images
+
+
+def read_images(path):
+    """uint8 [n, 28, 28] of an .npz file: the array named images, x_train or arr_0, or the only one there is."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        members = _members(archive)
+        known = [name for name in ("images", "x_train", "arr_0") if name in members]
+        if not known and len(members) != 1:
+            raise DataError(f"{path}: holds {list(members)[:9]}; name the images images, x_train or arr_0")
+        name = (known or list(members))[0]
+        return _read_npy("x", archive, members[name], f"{path}: {name}").reshape(-1, SIDE, SIDE)
 
 
 @contextmanager
@@ -141,11 +156,16 @@ def _read_exactly(stream, size, where):
 
 def _load_npz(path, source):
     with _reading(path), zipfile.ZipFile(path) as archive:
-        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        members = _members(archive)
         if "x_train" not in members:
             raise DataError(f"{path}: holds {list(members)[:9]}; name the training images x_train")
         arrays = {n: _read_npy(n, archive, members[n], f"{path}: {n}") for n in NAMES if n in members}
         return _digits(arrays, source)
+
+
+def _members(archive):
+    """The members of an .npz file by the names of the arrays."""
+    return {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
 
 
 def _read_npy(name, archive, member, where):
@@ -156,6 +176,8 @@ def _read_npy(name, archive, member, where):
         if not usual or np.lib.format.read_magic(stream) != (1, 0):
             raise DataError(f"{where}: not as numpy writes arrays of numbers; save it with numpy.savez_compressed")
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+        if dtype.hasobject:
+            raise ValueError("pickled Python objects, not numbers")
         _check_form(name, shape, dtype, where)
         data = _read_exactly(stream, math.prod(shape) * dtype.itemsize, where)
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
@@ -216,7 +238,7 @@ def _read_picture(path):
     """uint8 [28, 28]; see read_image_folder."""
     from PIL import Image
 
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), Image.open(path, formats=FORMATS) as image:
         if image.size != (SIDE, SIDE):
             raise DataError(f"{path}: {image.width}x{image.height} pixels; resize all images to {SIDE}x{SIDE}")
         if image.mode == "L":

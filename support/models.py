@@ -1,12 +1,39 @@
-"""Keras models, saved whole or not at all, loaded with clear words about what is wrong."""
+"""Keras models: saved whole or not at all; loaded without running code, with one line about what is wrong."""
 
 import json
 import os
 import zipfile
 
-from support.devices import keras
+import numpy as np
+
+from support.devices import keras, tf
 from support.errors import InputError
 from support.files import write_whole
+from support.inputs import check_sizes, kind, read_member
+
+# What a model file may be built from, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
+# whose graph may write files. A layer that Keras gets tomorrow is refused until it is added here.
+ALLOWED = {
+    None: "__keras_tensor__",
+    "keras": "DTypePolicy Sequential",
+    "keras.src.models.functional": "Functional",
+    "keras.layers": """
+        Activation Add AlphaDropout Attention Average AveragePooling2D BatchNormalization Concatenate Conv1D
+        Conv1DTranspose Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dot Dropout ELU Flatten GaussianDropout
+        GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization Identity InputLayer
+        LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum MultiHeadAttention Multiply PReLU Permute
+        RMSNormalization ReLU RepeatVector Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D
+        SpectralNormalization Subtract UnitNormalization UpSampling2D ZeroPadding2D""",
+    "keras.src.ops.numpy": "Add Concatenate Divide Multiply Negative Reshape Subtract Tanh Transpose TrueDivide",
+    "keras.initializers": """
+        Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
+        RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros""",
+    "keras.regularizers": "L1 L1L2 L2 OrthogonalRegularizer",
+    "keras.constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
+    "keras.random": "SeedGenerator",
+}
+ALLOWED = {(module, name) for module, names in ALLOWED.items() for name in names.split()}
+MOST_CONFIG = 2**22  # bytes; that of the default generator has 7,000
 
 
 def save_model(model, path):
@@ -20,23 +47,70 @@ class ModelError(InputError):
 
 
 def load_generator(path):
-    """The generator in a .keras file. Raises ModelError. Keras's safe mode keeps code in the file from being run."""
+    """The generator in a .keras file. Raises ModelError. No code in the file is run."""
+    hint = "train a generator first, or name one with --model"
+    found = kind(path)
+    if found != "file":
+        raise ModelError(f"{path}: {found}; {hint}")
+    if not str(path).endswith(".keras"):  # Keras reads other formats by other names, and runs what is in them
+        raise ModelError(f"{path}: is not a .keras file by its name; {hint}")
     try:
         with zipfile.ZipFile(path) as file:
-            saved_by = json.loads(file.read("metadata.json"))["keras_version"]
-    except Exception:  # what a damaged file leads to, nobody can list
-        reason = "is not there" if not os.path.exists(path) else "is not a .keras file, or not all of one"
-        raise ModelError(f"{path}: {reason}; train a generator first, or name one with --model") from None
+            check_sizes(file, os.path.getsize(path))
+            saved_by = json.loads(read_member(file, "metadata.json", MOST_CONFIG))["keras_version"]
+            config = json.loads(read_member(file, "config.json", MOST_CONFIG))
+            foreign = _foreign(config)
+    except Exception as error:  # what a damaged file leads to, nobody can list
+        raise ModelError(f"{path}: is not a .keras file, or not all of one ({_reason(error)}); {hint}") from None
+    if foreign:
+        raise ModelError(
+            f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "
+            "support/models.py lists"
+        )
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
-        shapes = generator.input_shape, generator.output_shape
+        fault = _fault(generator)
     except Exception as error:  # whatever a strange file makes Keras raise
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(
-            f"{path}: Keras {keras.__version__} cannot load it (saved by {saved_by}): {reason[0][:200]}"
-        ) from None
-    if len(shapes[0]) != 2 or not isinstance(shapes[0][1], int) or shapes[1] != (None, 28, 28, 1):
-        raise ModelError(
-            f"{path}: is no generator of latent vectors to 28x28x1 images; it maps {shapes[0]} to {shapes[1]}"
-        )
+        by = f"(saved by {saved_by})"
+        raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {by}: {_reason(error)}") from None
+    if fault:
+        raise ModelError(f"{path}: is no generator of latent vectors to 28x28x1 images; it {fault}")
     return generator
+
+
+def _reason(error):
+    """The first line of what an exception says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _foreign(config):
+    """The first object in a model's configuration that ALLOWED lacks, in words; None if there is none.
+
+    Keras builds whatever has a class_name, at any depth, and prefers what is registered under registered_name.
+    """
+    # Keras drops the optimizer and the loss when it is asked not to compile.
+    waiting = [{key: value for key, value in config.items() if key != "compile_config"}]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict) and "class_name" in part:
+            module, name = part.get("module"), part["class_name"]
+            if (module, name) not in ALLOWED or part.get("registered_name") not in (None, name):
+                return f"{str(name)[:80]!r} of {str(module)[:80]!r}, which is not a layer or part that is known as safe"
+        if isinstance(part, (dict, list)):
+            waiting += part.values() if isinstance(part, dict) else part
+    return None
+
+
+def _fault(generator):
+    """Why a Keras model is no generator of digits, in words; None if it is one. It draws two images to find out."""
+    taken, given = generator.input_shape, generator.output_shape
+    if not isinstance(taken, tuple) or len(taken) != 2 or not isinstance(taken[1], int) or given != (None, 28, 28, 1):
+        return f"maps {taken} to {given}"
+    if any(isinstance(getattr(generator, end, None), dict) for end in ("input", "output")):
+        return "names its input or its output; build it from one tensor to one tensor"
+    types = [tf.as_dtype(end.dtype) for end in (*generator.inputs, *generator.outputs)]
+    if not all(number.is_floating for number in types):
+        return f"maps {types[0].name} to {types[1].name}, not float to float"
+    latent = np.random.default_rng(0).normal(size=(2, taken[1])).astype(np.float32)
+    images = np.asarray(generator(latent, training=False), np.float32)
+    return None if np.isfinite(images).all() else "draws values that are not finite (NaN): its weights are damaged"

@@ -4,6 +4,8 @@ import argparse
 import math
 from dataclasses import dataclass, field, fields, replace
 
+from support.errors import one_line
+
 STEPS = ("train", "generate", "interpolate")
 DEFAULT_STEPS = STEPS[:2]
 
@@ -144,7 +146,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message):
         """One line, what is wrong and what to do, and exit status 2."""
-        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
+        self.exit(2, one_line(f"{self.prog}: {message}; --help lists the options") + "\n")
 
 
 def _parser(recipes, description, version):

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 import evaluate_digits
 from support import classifier, figures, mnist
-from support.devices import import_tensorflow, keras
+from support.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
 N = 3000  # images a measurement in most tests here
@@ -248,7 +248,8 @@ def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, mon
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, unseen):
     """60 digits as PNG files."""
-    path = tmp_path_factory.mktemp("digits") / "a $strange_{ name$"
+    name = "a $strange_{ name$" + ("\n\udcff" if sys.platform == "linux" else "")  # two lines, and not UTF-8
+    path = tmp_path_factory.mktemp("digits") / name
     path.mkdir()
     for number, image in enumerate(unseen[0][:60]):
         Image.fromarray(image).save(path / f"digit_{number:05d}.png")
@@ -311,11 +312,15 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
                 "8",
                 "--copy-to",
                 str(tmp_path / "eights"),
+                "--labels",
+                str(tmp_path / "labels.csv"),
             ]
         )
         == 0
     )
     assert "30 images" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
+    assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
     from wgan_handwritten_digits import draw_digits
 
     drawn = evaluate_digits.draw(tmp_path / "generator.keras", 30, 5)
@@ -419,6 +424,19 @@ def test_bad_generators_get_one_line_and_status_2(tmp_path):
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
     done = run(tmp_path / "torn.keras")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "torn.keras" in done.stderr
+
+
+@pytest.mark.parametrize("error", [MemoryError, "tensorflow"])
+def test_too_little_memory_gets_one_line_and_status_1(error, folder, monkeypatch, capsys):
+    def fail(*_):
+        if error == "tensorflow":
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\na tensor")
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(classifier, "seen", fail)
+    assert evaluate_digits.main([str(folder), "--device", "cpu"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and "--images" in printed.err
 
 
 def test_a_classifier_without_its_record_measures_nothing(folder, tmp_path, monkeypatch, capsys):

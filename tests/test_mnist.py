@@ -211,6 +211,16 @@ def test_black_and_white_and_opaque(tmp_path):
     np.testing.assert_array_equal(read_image_folder(tmp_path)[1], [ink] * 3)
 
 
+def test_postscript_is_not_read_under_the_name_of_a_png(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    # pytest.fail raises what no reader catches.
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    write(tmp_path / "a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_image_folder(tmp_path)
+
+
 def test_idx_comes_before_images(tmp_path):
     save(write_idx(tmp_path) / "preview.png", TEST[0], "RGB")
     assert_same(load(tmp_path))
