@@ -7,12 +7,15 @@ import zipfile
 from support.devices import keras
 from support.errors import InputError
 from support.files import write_whole
+from support.ownership import NAME
 
 
 def save_model(model, path):
     """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this file."""
     with write_whole(path) as temporary:
         model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as file:
+            file.comment = NAME.encode()  # the sign that it is ours
 
 
 class ModelError(InputError):

@@ -19,7 +19,7 @@ def write(folder, step, values, pictures):
     for name, value in values.items():
         summary.value.add(tag=name, simple_value=value)
     for name, path in pictures.items():
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             width, height = picture.size
         image = tf.compat.v1.Summary.Image(height=height, width=width, colorspace=1)
         image.encoded_image_string = path.read_bytes()
