@@ -70,23 +70,26 @@ def resume(folder, variables, about, warn):
     about: must equal record["about"] but for what may change; `warn` is called with a line for each damaged file, and
     if versions, device or code differ, which may change the weights. Raises CheckpointError.
     """
+    faults = []
     for path in reversed(_all(folder)):
         try:
             record, arrays = _read(path)
             differences = [f"{name} was {then}, is {now}" for name, then, now in _differences(record["about"], about)]
         except Exception:  # what a damaged file leads to, nobody can list
-            warn(f"{path} is damaged; trying the one before")
+            faults.append(f"{path} is damaged")
             continue
         if differences:
             raise CheckpointError(f"--resume: {path} is of another training: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
             raise CheckpointError(f"--resume: {path} is of other networks than this program's")
         if [array.dtype for array in arrays] != [np.asarray(variable).dtype for variable in variables]:
-            warn(f"{path} is damaged; trying the one before")
+            faults.append(f"{path} is damaged")
             continue
         if not all(np.isfinite(array).all() for array in arrays):
-            warn(f"{path} holds values that are not finite; trying the one before")
+            faults.append(f"{path} holds values that are not finite")
             continue
+        for fault in faults:
+            warn(f"{fault}; the run goes on from {path.name}")
         for group in ("versions", "device", "code"):
             then, now = record["about"].get(group), about.get(group)
             if then and then != now:  # an older version did not record the code
@@ -94,7 +97,8 @@ def resume(folder, variables, about, warn):
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return path, record
-    raise CheckpointError(f"--resume: {folder} holds no intact checkpoint; leave --resume out to start anew")
+    found = f" ({'; '.join(faults)})" if faults else ""
+    raise CheckpointError(f"--resume: {folder} holds no intact checkpoint{found}; leave --resume out to start anew")
 
 
 def fingerprint(about, variables):

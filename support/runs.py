@@ -42,16 +42,17 @@ def check_folder(folder, steps, epochs=()):
 
     Every path that a run writes there is listed here. epochs: the numbers of the epochs to come.
     """
-    folder = Path(folder)
-    names, folders = [], []
+    written, folders = [], []
     if "train" in steps:
-        names += ["generator.keras", "critic.keras"]
-        names += [f"training/{name}" for name in ("history.csv", "run.json", "curves.png", "progress.gif")]
-        names += [name for number, name in _samples(folder) if number in epochs]
-        folders = ["training", "training/samples", "training/checkpoints"]
+        written += [Path(folder, f"{name}.keras") for name in ("generator", "critic")]
+        written += [
+            Path(folder, "training", name) for name in ("history.csv", "run.json", "curves.png", "progress.gif")
+        ]
+        written += [path for number, path in _samples(folder) if number in epochs]
+        folders += [Path(folder, name) for name in ("training", "training/samples", "training/checkpoints")]
     if "interpolate" in steps:
-        names += ["interpolation.gif", "interpolation.png"]
-    refuse_others([folder / name for name in names], [folder / name for name in folders])
+        written += [Path(folder, f"interpolation.{suffix}") for suffix in ("gif", "png")]
+    refuse_others(written, folders)
 
 
 def _samples(folder):
