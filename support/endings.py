@@ -26,12 +26,12 @@ def tell(error, say, arguments, training):
         more = {True: f"; go on with: python {again}", False: early, None: ""}[error.saved]
         line, status = f"ended by {error}{more}", error.status
     elif isinstance(error, OSError):  # a full disk, mostly
-        resume = "; when that is mended, --resume goes on from the last checkpoint, if there is one" if training else ""
+        resume = "; once that is fixed, --resume goes on from the last checkpoint, if there is one" if training else ""
         line = f"{error}; what was complete is kept{resume}"
     elif isinstance(error, (TrainingError, MemoryError)):
         line = line or "not enough memory"
     elif isinstance(error, tf.errors.OpError):  # memory of the device, mostly
-        hint = "; a smaller --batch-size may help" if training else ""
+        hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses another one
         line = f"TensorFlow: {(error.message or type(error).__name__).splitlines()[0]}{hint}"
         if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
             lost = f"another worker was lost ({type(error).__name__})"

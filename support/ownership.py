@@ -14,12 +14,11 @@ SIGNS |= {".npz": b"record.npy", ".csv": b"epoch,step,", ".json": b'{\n  "about"
 def is_ours(path):
     """True if `path` is a file that this program wrote, whole or damaged. A link, a folder or a FIFO is not opened."""
     try:
-        size, mode = os.lstat(path).st_size, os.lstat(path).st_mode
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             return False
         with open(path, "rb") as file:
             ends = file.read(4096)
-            file.seek(max(size - 128, 0))
+            file.seek(max(os.path.getsize(path) - 128, 0))
             ends += file.read(128)
     except OSError:
         return False
@@ -37,4 +36,4 @@ def refuse_others(files, folders):
             raise FolderError(f"{folder}: is not a folder that can be written to; {advice}")
     for path in files:
         if os.path.lexists(path) and not is_ours(path):
-            raise FolderError(f"{path}: was not written by this program; {advice}")
+            raise FolderError(f"{path}: is no file that this version of the program wrote; {advice}")

@@ -26,7 +26,10 @@ def say(words):
 
 
 def _on_terminal():
-    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # of None, or of a file that is closed
+        return False
 
 
 def _write(text):
