@@ -337,6 +337,15 @@ def test_a_table_that_is_open_elsewhere_costs_one_line(tmp_path, monkeypatch):
     assert len(list((tmp_path / "training/checkpoints").iterdir())) == 2
 
 
+def test_losing_tensorboard_costs_one_line(tmp_path):
+    text(tmp_path / "logs")  # in place of the folder that was there at the start
+    lines = []
+    run = a_run(tmp_path, lines.append)
+    for step in (1, 2):
+        run.save_epoch(step, {"loss": 1.0}, np.zeros((10, 28, 28), np.uint8), str(tmp_path / "logs"))
+    assert len(lines) == 1 and "logs" in lines[0] and "the run goes on" in lines[0]
+
+
 def test_a_checkpoint_that_cannot_be_written_is_not_passed_over(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Access is denied")
