@@ -42,9 +42,9 @@ from support.interrupts import Interrupted, Interrupts
 from support.layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.models import load_generator
 from support.options import Options, complete, read_options
-from support.progress import Progress, clock, say
+from support.progress import Progress, clock, open_standard_error, say
 from support.recipes import COMPARISONS, Recipe
-from support.runs import Run, describe_run
+from support.runs import Run, check_folder, describe_run
 from support.walks import walk
 
 VERSION = "0.2.0.dev0"
@@ -321,7 +321,7 @@ def train(digits, options=None, interrupts=None):
     devices.import_tensorflow(options.device, lambda: replicas.join(options.worker_timeout, options.batch_size))
     with replicas.scope():
         training = build_training(options)
-    about, chief = describe_run(options, RECIPES[options.recipe], digits, VERSION), replicas.is_chief()
+    about, chief = describe_run(options, RECIPES[options.recipe], digits, VERSION, __file__), replicas.is_chief()
     run = Run(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
     epoch_length = math.ceil(len(digits.train_images) / (options.batch_size * options.n_critic))
     total, done = options.epochs * epoch_length, int(training.iteration.numpy())
@@ -349,8 +349,9 @@ def train(digits, options=None, interrupts=None):
                 training.sums.assign(tf.zeros(3, tf.float64))
                 samples = next(draw_digits(training.average, 100, options.seed))
                 run.save_epoch(done, means, samples, options.tensorboard)
-                progress.say(done, f"{where} {means[training.columns[0]]:.4g}, {clock(run.seconds())}")
             run.save_checkpoint(done)
+            if in_epoch == epoch_length:
+                progress.say(done, f"{where} {means[training.columns[0]]:.4g}, {clock(run.seconds())}")
     critic = NETWORKS[RECIPES[options.recipe].networks][0](options.seed)  # of built-in layers, to be saved
     critic.set_weights(training.critic.get_weights())
     run.save_models(generator=training.average, critic=critic)
@@ -416,6 +417,7 @@ def interpolate(generator, options):
     In the second each row is the way from one of the points to the next, 20 pictures of it at most. The point of a seed
     is the latent vector of that seed's digit 0.
     """
+    check_folder(options.models_dir, ["interpolate"])
     latent_dim = generator.input_shape[-1]
     points = [draw_latents(seed, 0, latent_dim)[0].numpy() for seed in options.walk]
     ways = [np.asarray(to_pixels(generator(way, training=False))) for way in walk(points, options.frames)]
@@ -476,9 +478,13 @@ def run(options, interrupts):
 
 def main(arguments=None):
     """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
+    open_standard_error()
     arguments = sys.argv[1:] if arguments is None else arguments
     versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
-    sys.stdout.reconfigure(errors="replace")  # a terminal that knows ASCII alone gets question marks, not a traceback
+    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a terminal that knows ASCII alone gets question marks, not a traceback
     about = (__doc__ or "").split("\n\nA GAN")[0]  # python -OO leaves docstrings out
     options = read_options(arguments, RECIPES, about, f"%(prog)s {VERSION} ({versions})")
     try:

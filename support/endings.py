@@ -26,13 +26,13 @@ def tell(error, say, arguments, training):
         more = {True: f"; go on with: python {again}", False: early, None: ""}[error.saved]
         line, status = f"ended by {error}{more}", error.status
     elif isinstance(error, OSError):  # a full disk, mostly
-        resume = ", and --resume goes on from the last checkpoint, if there is one" if training else ""
+        resume = "; once that is fixed, --resume goes on from the last checkpoint, if there is one" if training else ""
         line = f"{error}; what was complete is kept{resume}"
     elif isinstance(error, (TrainingError, MemoryError)):
         line = line or "not enough memory"
     elif isinstance(error, tf.errors.OpError):  # memory of the device, mostly
-        hint = "; a smaller --batch-size may help" if training else ""
-        line = f"TensorFlow: {error.message.splitlines()[0]}{hint}"
+        hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses another one
+        line = f"TensorFlow: {(error.message or type(error).__name__).splitlines()[0]}{hint}"
         if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
             lost = f"another worker was lost ({type(error).__name__})"
             line = f"{lost}: start all of them again, with --resume if there is a checkpoint"

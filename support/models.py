@@ -10,6 +10,7 @@ from support.devices import keras, tf
 from support.errors import InputError
 from support.files import write_whole
 from support.inputs import check_sizes, kind, read_member
+from support.ownership import NAME
 
 # What a model file may be built from, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
 # whose graph may write files. A layer that Keras gets tomorrow is refused until it is added here.
@@ -40,6 +41,8 @@ def save_model(model, path):
     """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this file."""
     with write_whole(path) as temporary:
         model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as file:
+            file.comment = NAME.encode()  # the sign that it is ours
 
 
 class ModelError(InputError):

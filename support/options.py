@@ -4,7 +4,7 @@ import argparse
 import math
 from dataclasses import dataclass, field, fields, replace
 
-from support.errors import one_line
+from support.errors import InputError, one_line
 
 STEPS = ("train", "generate", "interpolate")
 DEFAULT_STEPS = STEPS[:2]
@@ -206,7 +206,21 @@ def read_options(arguments, recipes, description, version):
 
 
 def complete(options, recipes):
-    """`options` with the recipe's value wherever they have None; `recipes` holds the recipes by name."""
+    """`options` with the recipe's value wherever they have None; `recipes` holds the recipes by name.
+
+    Every value is read as one of the command line is: a path becomes text. Raises InputError.
+    """
+    if options.recipe not in recipes:
+        raise InputError(f"recipe: there is no {options.recipe!r}; the recipes are {', '.join(recipes)}")
     recipe = vars(recipes[options.recipe])
     missing = {name for name in recipe if getattr(options, name, 0) is None}
-    return replace(options, **{name: recipe[name] for name in missing})
+    options = replace(options, **{name: recipe[name] for name in missing})
+    values = {}
+    for item in fields(options)[1:]:
+        value, read = getattr(options, item.name), item.metadata["read"]
+        if read and value is not None and not isinstance(value, (tuple, list)):
+            try:
+                values[item.name] = read(str(value))
+            except argparse.ArgumentTypeError as error:
+                raise InputError(f"{item.name}: {error}") from None
+    return replace(options, **values)

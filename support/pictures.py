@@ -1,12 +1,14 @@
 """What a person wants to see of a training: grids of images, an animation of them, curves. Pillow and matplotlib."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from support.devices import tf
 from support.files import write_whole
+from support.ownership import NAME, is_ours
 
 
 def grid(images, columns):
@@ -33,17 +35,26 @@ def encode_ahead(parts):
 def save_grid(path, images, columns=10, scale=2):
     """Writes `images` (uint8 [n, height, width]) to `path` as one PNG, each pixel `scale` pixels wide and high."""
     pixels = np.kron(grid(images, columns), np.ones((scale, scale), np.uint8))
+    sign = PngImagePlugin.PngInfo()
+    sign.add_text("Software", NAME)
     with write_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
+        Image.fromarray(pixels).save(temporary, pnginfo=sign)
 
 
 def save_animation(path, pictures, seconds=8.0):
     """Writes the PNG files `pictures` to `path` as a GIF of about `seconds`, its last picture held for two more.
 
-    Long trainings are thinned out to 100 pictures, the first and the last among them.
+    Long trainings are thinned out to 100 pictures, the first and the last among them. Pictures that are missing,
+    damaged or not ours are left out; returns how many. Without any picture no file is written.
     """
     chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int))]
-    frames = [Image.open(picture) for picture in chosen]
+    frames = []
+    for picture in filter(is_ours, chosen):
+        with contextlib.suppress(Exception), Image.open(picture, formats=["PNG"]) as frame:  # whatever damage raises
+            frames.append(frame.convert("L"))
+    frames = [frame for frame in frames if frame.size == frames[-1].size]
+    if not frames:
+        return len(chosen)
     each = int(np.clip(1000 * seconds / len(frames), 60, 1000))
     with write_whole(path) as temporary:
         frames[0].save(
@@ -52,14 +63,23 @@ def save_animation(path, pictures, seconds=8.0):
             append_images=frames[1:],
             duration=[each] * (len(frames) - 1) + [each + 2000],
             loop=0,
+            comment=NAME.encode(),
         )
+    return len(chosen) - len(frames)
 
 
 def save_film(path, images, scale=4, milliseconds=60):
     """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that goes round and round."""
     frames = [Image.fromarray(image).resize([scale * side for side in reversed(image.shape)]) for image in images]
     with write_whole(path) as temporary:
-        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+        frames[0].save(
+            temporary,
+            save_all=True,
+            append_images=frames[1:],
+            duration=milliseconds,
+            loop=0,
+            comment=NAME.encode(),
+        )
 
 
 def save_curves(path, history, panels):
@@ -76,10 +96,10 @@ def save_curves(path, history, panels):
     epochs = [row["epoch"] for row in history]
     for axis, (title, label, columns) in zip(axes, panels, strict=True):
         for column, name in columns.items():
-            axis.plot(epochs, [row[column] for row in history], marker="o", markersize=3, label=name)
+            axis.plot(epochs, [row.get(column) for row in history], marker="o", markersize=3, label=name)
         axis.set(title=title, xlabel="epoch", ylabel=label)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
     with write_whole(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=120, metadata={"Software": NAME})

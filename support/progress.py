@@ -1,15 +1,49 @@
 """How far a long job is: a line that is rewritten on a terminal, a line an epoch elsewhere."""
 
+import os
 import shutil
 import sys
 import time
 
 
+def open_standard_error():
+    """Opens standard error if it is closed (`2>&-`). Otherwise the next file takes its number, and its messages."""
+    if sys.stderr is None:
+        try:
+            os.fstat(2)
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)  # the lowest free number, mostly 2
+            if null != 2:
+                os.dup2(null, 2)
+        _give_up_standard_error()
+
+
 def say(words):
-    """Prints `words` to standard error as a line that stays, in place of a terminal's bar."""
-    blank = "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{blank}{words}\n")
-    sys.stderr.flush()
+    """Prints `words` to standard error as one line that stays, in place of a terminal's bar."""
+    words = "".join(letter if letter.isprintable() else " " for letter in words)
+    blank = "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if _on_terminal() else ""
+    _write(f"{blank}{words}\n")
+
+
+def _on_terminal():
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # of None, or of a file that is closed
+        return False
+
+
+def _write(text):
+    """Writes to standard error. A full disk or a reader that has gone costs the text, not the run."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # of None, or of a file that is closed
+        _give_up_standard_error()
+
+
+def _give_up_standard_error():
+    """From now on, Python prints errors nowhere. Text left in the buffer would end the process with status 120."""
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class Progress:
@@ -19,7 +53,7 @@ class Progress:
         self.total, self.done_before = total, done
         self.start = self.last = time.monotonic()
         self.first_done = None  # when the first step was
-        self.silent, self.terminal = silent, sys.stderr.isatty() and not silent
+        self.silent, self.terminal = silent, _on_terminal() and not silent
 
     def due(self):
         """To be asked after each step. True at most twice a second, on a terminal: more often slows a GPU down."""
@@ -32,8 +66,7 @@ class Progress:
         self.last = time.monotonic()
         bar = ("#" * (24 * done // self.total)).ljust(24, ".")
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\r" + f"{words}, {self.left(done)} left [{bar}]"[:width].ljust(width))
-        sys.stderr.flush()
+        _write("\r" + f"{words}, {self.left(done)} left [{bar}]"[:width].ljust(width))
 
     def say(self, done, words):
         """Prints a line that stays: `words`, the time left."""

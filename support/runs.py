@@ -1,5 +1,7 @@
 """What a training leaves in its folder, and goes on from: checkpoints, history, pictures, the record of the run."""
 
+import contextlib
+import hashlib
 import json
 import math
 import re
@@ -9,22 +11,55 @@ from pathlib import Path
 
 import numpy as np
 
-from support import checkpoints, devices, files, pictures, replicas, tensorboard
+from support import checkpoints, comparisons, devices, files, layers, pictures, replicas, tensorboard
+from support.devices import tf
 from support.errors import TrainingError
 from support.models import save_model
+from support.ownership import is_ours, refuse_others
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
 
-def describe_run(options, recipe, digits, version):
-    """What a run of this version is made of, for run.json and the checkpoints: a dictionary of dictionaries."""
-    return {
+def describe_run(options, recipe, digits, version, script=None):
+    """What a run of this version is made of, for run.json and the checkpoints: a dictionary of dictionaries.
+
+    script: the path of the program, whose checksum shows whether its networks and constants were edited since.
+    """
+    sources = [Path(source) for source in (script, comparisons.__file__, layers.__file__) if source]
+    about = {
         "options": asdict(options),
         "recipe": asdict(recipe),
         "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
         "versions": {"program": version, **devices.package_versions()},
         "device": replicas.describe(),
+        "code": {source.name: hashlib.sha256(source.read_bytes()).hexdigest()[:12] for source in sources},
     }
+    return json.loads(json.dumps(about, default=str))  # as a checkpoint gives it back; a path becomes its text
+
+
+def check_folder(folder, steps, epochs=()):
+    """Raises FolderError if one of the steps would replace a file in `folder` that is not ours. Changes nothing.
+
+    Every path that a run writes there is listed here. epochs: the numbers of the epochs to come.
+    """
+    written, folders = [], []
+    if "train" in steps:
+        written += [Path(folder, f"{name}.keras") for name in ("generator", "critic")]
+        written += [
+            Path(folder, "training", name) for name in ("history.csv", "run.json", "curves.png", "progress.gif")
+        ]
+        written += [path for number, path in _samples(folder) if number in epochs]
+        folders += [Path(folder, name) for name in ("training", "training/samples", "training/checkpoints")]
+    if "interpolate" in steps:
+        written += [Path(folder, f"interpolation.{suffix}") for suffix in ("gif", "png")]
+    refuse_others(written, folders)
+
+
+def _samples(folder):
+    """Pairs of an epoch's number and its picture's path for what has the name of such a picture, whatever it is."""
+    for path in Path(folder, "training/samples").glob("epoch_*.png"):
+        if number := re.fullmatch(r"epoch_(\d{4,})\.png", path.name):
+            yield int(number[1]), path
 
 
 class Run:
@@ -44,9 +79,14 @@ class Run:
         if resume:
             path, record = checkpoints.resume(self.checkpoints, variables, about, warn)
             self.own.append(path)
-        elif writes and (given_up := checkpoints.given_up(self.checkpoints)):
-            warn(given_up)
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
+        self.warn, self.warned = warn, set()
+        if writes:
+            options = about["options"]
+            epochs = range(len(self.history) + 1, options.get("epochs", 0) + 1)
+            check_folder(folder, options.get("steps", ("train",)), epochs)
+            if not resume and (given_up := checkpoints.given_up(self.checkpoints)):
+                warn(given_up)
         self.start = self.saved = time.monotonic()
         if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, variables)):
             raise TrainingError(
@@ -75,9 +115,8 @@ class Run:
         if not all(map(math.isfinite, [*values, *sums])):
             box = " or --clip" if self.about["options"]["clip"] else ""
             last = f"the last good checkpoint is {self.own[-1]}" if self.own else "no checkpoint was written yet"
-            raise TrainingError(
-                f"values are no longer finite at iteration {step}: {last}. Try a smaller --learning-rate{box}"
-            )
+            advice = f"Start anew with a smaller --learning-rate{box}"
+            raise TrainingError(f"values are no longer finite at iteration {step}: {last}. {advice}")
         return dict(zip(names, map(float, values), strict=True))
 
     def save_checkpoint(self, step):
@@ -98,13 +137,16 @@ class Run:
         self.history.append({"epoch": epoch, "step": step, **figures, "seconds": self.seconds()})
         if not self.writes:
             return
-        picture = self._picture(epoch)
-        picture.parent.mkdir(parents=True, exist_ok=True)
+        path = self._picture(epoch)
+        path.parent.mkdir(parents=True, exist_ok=True)
         rows = [self.history[-1], *([f"{value:.10g}" for value in row.values()] for row in self.history)]
-        files.write_text(self.folder / "history.csv", "".join(",".join(row) + "\n" for row in rows))
-        pictures.save_grid(picture, images)
+        with self._dispensable(self.folder / "history.csv") as table:
+            files.write_text(table, "".join(",".join(row) + "\n" for row in rows))
+        with self._dispensable(path) as picture:
+            pictures.save_grid(picture, images)
         if events:
-            tensorboard.write(events, epoch, figures, {"digits": picture})
+            with self._dispensable(events):
+                tensorboard.write(events, epoch, figures, {"digits": path} if is_ours(path) else {})
 
     def save_models(self, **models):
         """Saves Keras models by their names, with or without an end of the training: NAME.keras."""
@@ -113,16 +155,33 @@ class Run:
 
     def finish(self, *panels):
         """What the whole training leaves: run.json, the pictures as an animation, the curves (see save_curves)."""
-        if not self.writes:
+        if not self.writes or not self.history:
             return
         record = {"about": self.about, "seconds": self.history[-1]["seconds"], "final": self.history[-1]}
-        files.write_text(self.folder / "run.json", json.dumps(record, indent=2) + "\n")
-        samples = [self._picture(row["epoch"]) for row in self.history]
-        pictures.save_animation(self.folder / "progress.gif", samples)
-        for path in set(self._picture(0).parent.glob("epoch_*.png")) - set(samples):  # of a longer training before
-            if re.fullmatch(r"epoch_\d{4,}\.png", path.name):
-                path.unlink()
-        pictures.save_curves(self.folder / "curves.png", self.history, panels)
+        with self._dispensable(self.folder / "run.json") as path:
+            files.write_text(path, json.dumps(record, indent=2) + "\n")
+        epochs = len(self.history)
+        with self._dispensable(self.folder / "progress.gif") as path:
+            left_out = pictures.save_animation(path, [self._picture(epoch + 1) for epoch in range(epochs)])
+            if left_out:
+                self.warn(f"{path}: {left_out} of the pictures in samples/ are missing or damaged and left out")
+        for number, path in _samples(self.folder.parent):
+            if number > epochs and is_ours(path):  # of a longer run before
+                with self._dispensable(path):
+                    path.unlink()
+        with self._dispensable(self.folder / "curves.png") as path:
+            pictures.save_curves(path, self.history, panels)
+
+    @contextlib.contextmanager
+    def _dispensable(self, path):
+        """Yields `path`. If its file may not be written, as while Excel has it open on Windows, a line says so once."""
+        try:
+            yield path
+        except (PermissionError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or error.message
+            if path not in self.warned:
+                self.warn(f"{path} cannot be written ({reason}); the run goes on without it")
+            self.warned.add(path)
 
     def _picture(self, epoch):
         return self.folder / f"samples/epoch_{epoch:04d}.png"

@@ -1,6 +1,8 @@
 """The curves and pictures of a training, in files that TensorBoard shows. Writing them does not need that package."""
 
 import functools
+import os
+import time
 
 from PIL import Image
 
@@ -9,8 +11,10 @@ from support.devices import tf
 
 @functools.cache
 def _writer(folder):
-    with tf.Graph().as_default():  # it is of TensorFlow 1; what tf.summary has instead needs the package
-        return tf.compat.v1.summary.FileWriter(str(folder))
+    """What summary.FileWriter is, without its thread, which prints a traceback when the disk is full."""
+    writer = tf.io.TFRecordWriter(os.path.join(folder, f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"))
+    writer.write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+    return writer
 
 
 def write(folder, step, values, pictures):
@@ -19,11 +23,11 @@ def write(folder, step, values, pictures):
     for name, value in values.items():
         summary.value.add(tag=name, simple_value=value)
     for name, path in pictures.items():
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             width, height = picture.size
         image = tf.compat.v1.Summary.Image(height=height, width=width, colorspace=1)
         image.encoded_image_string = path.read_bytes()
         summary.value.add(tag=name, image=image)
     writer = _writer(folder)
-    writer.add_summary(summary, step)
+    writer.write(tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary).SerializeToString())
     writer.flush()

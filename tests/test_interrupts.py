@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from support.devices import tf
 from support.endings import tell
 from support.interrupts import Interrupted, Interrupts
 
@@ -46,3 +47,15 @@ def test_the_last_line_says_what_became_of_the_training(saved, words):
     lines = []
     assert tell(Interrupted(signal.SIGTERM, saved), lines.append, ["train"], training=True) == 143
     assert len(lines) == 1 and words in lines[0] and ("--resume" in lines[0]) is bool(saved)
+
+
+def test_advice_is_not_one_that_resume_refuses():
+    """--resume refuses another batch size."""
+    lines = []
+    for message in ("out of memory\nand more", ""):
+        error = tf.errors.ResourceExhaustedError(None, None, message)
+        assert tell(error, lines.append, ["train", "--resume"], training=True) == 1
+    assert lines[0] == "TensorFlow: out of memory; a new run with a smaller --batch-size may help"
+    assert lines[1].startswith("TensorFlow: ResourceExhaustedError; ")
+    assert tell(OSError(28, "full"), lines.append, ["train"], training=True) == 1
+    assert "once that is fixed, --resume" in lines[2]

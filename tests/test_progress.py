@@ -47,3 +47,23 @@ def test_the_first_step_which_is_compiled_does_not_count_for_the_time_left(monke
 
 def test_clock():
     assert [clock(seconds) for seconds in (0, 59.6, 61, 3600)] == ["0:00", "1:00", "1:01", "1:00:00"]
+
+
+class Broken(io.StringIO):
+    def flush(self):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("broken", [None, Broken()])
+def test_no_failed_line_ends_a_run(monkeypatch, broken):
+    monkeypatch.setattr(sys, "stderr", broken)
+    progress = Progress(10)
+    progress.due()
+    progress.show(3, "epoch 1/12")
+    progress.say(3, "epoch 1/12")
+    sys.stderr.flush()
+
+
+def test_a_line_feed_in_a_path_does_not_make_two_lines(capsys):
+    say("digits in a\nb\udcff")
+    assert capsys.readouterr().err == "digits in a b \n"

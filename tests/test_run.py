@@ -16,6 +16,8 @@ import pytest
 from conftest import ROOT, SCRIPT, run_script
 from PIL import Image
 
+from support import pictures
+
 
 def digests(folder):
     """The images of a folder by name, as checksums."""
@@ -230,10 +232,12 @@ def test_files_of_the_user_with_names_like_ours_stay(finished, tiny, tmp_path):
     for path in others:
         path.parent.mkdir(parents=True)
         path.write_text("mine")
-    (training / "samples/epoch_0010.png").write_text("of a longer training before")
+    others[2:] = [training / "samples/epoch_0099.png"]
+    others[2].write_text("mine")
+    pictures.save_grid(training / "samples/epoch_0010.png", np.zeros((10, 28, 28), np.uint8))  # of a longer run before
     process = run_script("train", *tiny, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert [path.read_text() for path in others] == ["mine", "mine"]
+    assert [path.read_text() for path in others] == ["mine"] * 3
     assert not (training / "samples/epoch_0010.png").exists()
 
 

@@ -1,0 +1,39 @@
+"""Which files this program wrote: each carries a sign of it. Anything else belongs to the user and stays."""
+
+import os
+import stat
+from pathlib import Path
+
+from support.files import FolderError
+
+NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
+SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras")}
+SIGNS |= {".npz": b"record.npy", ".csv": b"epoch,step,", ".json": b'{\n  "about": {'}
+
+
+def is_ours(path):
+    """True if `path` is a file that this program wrote, whole or damaged. A link, a folder or a FIFO is not opened."""
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            ends = file.read(4096)
+            file.seek(max(os.path.getsize(path) - 128, 0))
+            ends += file.read(128)
+    except OSError:
+        return False
+    return SIGNS[Path(path).suffix] in ends
+
+
+def refuse_others(files, folders):
+    """Raises FolderError if one of `files` is not ours, or one of `folders` is no folder that can be written to.
+
+    Both may be missing. A folder may be a link to one.
+    """
+    advice = "move it, or choose another --models-dir"
+    for folder in folders:
+        if os.path.lexists(folder) and not (os.path.isdir(folder) and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
+            raise FolderError(f"{folder}: is not a folder that can be written to; {advice}")
+    for path in files:
+        if os.path.lexists(path) and not is_ours(path):
+            raise FolderError(f"{path}: is no file that this version of the program wrote; {advice}")
