@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_it_is_saved_by_the_oldest_keras_that_is_allowed_so_that_all_can_load_it():
     with zipfile.ZipFile(FOLDER / "generator.keras") as file:
         saved_by = json.loads(file.read("metadata.json"))["keras_version"]
-    lowest = re.search(r"^keras>=(.*)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)[1]
+    lowest = re.search(r"^keras>=([\d.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)[1]
     assert saved_by.split(".")[:2] == lowest.split(".")[:2]
 
 
