@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -346,15 +345,14 @@ def test_arrays_under_their_names(unseen, tmp_path):
     np.testing.assert_array_equal(evaluate_digits.read_array(file), images)
 
 
-def test_help_answers_at_once_and_defines_each_figure():
-    start = time.perf_counter()
+def test_the_help_defines_each_figure_and_options_are_read_before_anything_large_is_imported():
     done = run("--help")
-    assert done.returncode == 0 and time.perf_counter() - start < 2  # 0.05 s on an idle machine
+    assert done.returncode == 0
     for _, name, _, _, definition in evaluate_digits.FIGURES:
         assert name in done.stdout and definition in done.stdout
     code = (
         "import sys, evaluate_digits\nevaluate_digits.read_options(['.'])\n"
-        "assert not {'numpy', 'tensorflow', 'scipy', 'PIL'} & set(sys.modules)"
+        "assert not {'numpy', 'tensorflow', 'keras', 'scipy', 'sklearn', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROGRAM.parent, check=True)
 
