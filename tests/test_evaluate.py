@@ -68,6 +68,7 @@ def measured(small, see):
 # ---- the figures move as they must -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_real_digits_get_is_what_the_record_says(digits, see):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
     recorded = json.loads(evaluate_digits.RECORD.read_text())["real"]
@@ -90,6 +91,7 @@ def test_unseen_digits_score_near_the_floor(perfect):
     assert perfect["duplicates"] == perfect["copies"] == 0 and perfect["sliced_wasserstein"] < 0.02
 
 
+@pytest.mark.slow
 def test_noise_is_far_from_digits(measured, perfect):
     noise = measured(np.random.default_rng(0).integers(0, 256, (N, 28, 28), np.uint8))
     assert noise["frechet_distance"] > 100 * perfect["frechet_distance"]
@@ -99,6 +101,7 @@ def test_noise_is_far_from_digits(measured, perfect):
     assert noise["nearest_distance"] > 2 * perfect["nearest_distance"] and noise["copies"] == 0
 
 
+@pytest.mark.slow
 def test_one_digit_over_and_over_is_precise_but_covers_nothing(measured, perfect, unseen):
     one = measured(np.repeat(unseen[0][:1], N, axis=0))
     assert one["duplicates"] == N - 1
@@ -107,6 +110,7 @@ def test_one_digit_over_and_over_is_precise_but_covers_nothing(measured, perfect
     assert one["frechet_distance"] > 50 * perfect["frechet_distance"] and one["confident"] in (0, 1)
 
 
+@pytest.mark.slow
 def test_missing_digits_cost_recall_not_precision(measured, perfect, digits):
     half = measured(digits.train_images[1::3][digits.train_labels[1::3] < 5][-N:])
     assert half["precision"] > 0.85 and half["confident"] > 0.98
@@ -124,6 +128,7 @@ def test_blur_shows_in_features_and_in_pixels(measured, perfect, unseen):
     assert blurred["copies"] == 0
 
 
+@pytest.mark.slow
 def test_memorised_training_images_are_found(measured, perfect, small):
     some = small.train_images[:N]
     copied = measured(some)
@@ -211,6 +216,7 @@ def test_classifier_is_the_one_of_its_record(digits, see):
     np.testing.assert_allclose(features.std(axis=0), 1, atol=0.2)
 
 
+@pytest.mark.slow
 def test_classifier_loads_in_a_fresh_process_elsewhere(tmp_path):
     code = (
         "import sys, keras\nimport numpy as np\n"
@@ -221,6 +227,7 @@ def test_classifier_loads_in_a_fresh_process_elsewhere(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(classifier.CLASSIFIER)], cwd=tmp_path, check=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, monkeypatch):
     few = replace(
         digits,
@@ -259,6 +266,7 @@ def run(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
 
 
+@pytest.mark.slow
 def test_everything_at_once(folder, unseen, tmp_path):
     before = sorted(folder.iterdir())
     done = run(
@@ -294,6 +302,7 @@ def test_everything_at_once(folder, unseen, tmp_path):
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     layers = keras.layers
     generator = keras.Sequential([keras.Input((16,)), layers.Dense(784, "tanh"), layers.Reshape((28, 28, 1))])
@@ -406,6 +415,7 @@ def test_bad_input_gets_one_line_and_status_2(tmp_path, capsys):
         assert status == 2 and said.out == "" and said.err.count("\n") == 1 and word in said.err, (arguments, said)
 
 
+@pytest.mark.slow
 def test_bad_generators_get_one_line_and_status_2(tmp_path):
     latent, layers = keras.Input((16,)), keras.layers
     small = layers.Reshape((14, 14, 1))(layers.Dense(196)(latent))

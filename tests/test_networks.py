@@ -161,6 +161,7 @@ def test_digits_are_uint8_and_cover_the_scale():
     assert np.abs(parts[0].astype(float) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     digits = mnist.load()
     digits = mnist.Digits(digits.train_images[:64], None, None, None, "64 digits", "0" * 64)
@@ -171,6 +172,7 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     assert critic(images[..., None] / np.float32(127.5) - 1).shape == (16, 1)
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
     few = mnist.Digits(mnist.load().train_images[:64], None, None, None, "64 digits", "0" * 64)
     asked = options(epochs=1, batch_size=16, models_dir=str(tmp_path))
