@@ -71,7 +71,7 @@ def measured(small, see):
 @pytest.mark.slow
 def test_what_real_digits_get_is_what_the_record_says(digits, see):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
-    recorded = json.loads(evaluate_digits.RECORD.read_text())["real"]
+    recorded = json.loads(evaluate_digits.RECORD.read_text(encoding="utf-8"))["real"]
     images = figures.drawn(digits.train_images, evaluate_digits.COMPARED)
     now, behind = evaluate_digits.measure(images, digits, see, unseen=digits.test_images)
     assert now.keys() == recorded.keys()
@@ -206,7 +206,7 @@ def test_score_divergence_and_sliced_distance():
 
 
 def test_classifier_is_the_one_of_its_record(digits, see):
-    record = json.loads(evaluate_digits.RECORD.read_text())
+    record = json.loads(evaluate_digits.RECORD.read_text(encoding="utf-8"))
     file = classifier.CLASSIFIER
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
     assert file.stat().st_size < 1_000_000 and record["accuracy"] >= 0.993
@@ -243,7 +243,7 @@ def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, mon
     for seed in (1, 1):
         evaluate_digits.train_classifier(seed, epochs=3)
         weights.append(keras.models.load_model(tmp_path / "classifier.keras").get_layer("digit").get_weights()[0])
-    record = json.loads((tmp_path / "classifier.json").read_text())
+    record = json.loads((tmp_path / "classifier.json").read_text(encoding="utf-8"))
     assert record["accuracy"] > 0.5 and record["seed"] == 1 and record["real"]["copies"] == 0
     assert (weights[0] == weights[1]).all()
 
