@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
-# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
+# dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
 #                 "scikit-learn>=1.4", "scipy>=1.11"]
 # ///
 """How good are the digits in a folder, in an array, or drawn by a generator? Numbers, labels, a page of pictures.

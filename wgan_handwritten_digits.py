@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
-# dependencies = ["tensorflow>=2.20", "keras>=3.12", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1"]
+# dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1"]
 # ///
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 

@@ -1,4 +1,4 @@
-"""Seconds per iteration of the ways in which small WGANs are trained, measured in turn in one process.
+"""Seconds per iteration of the ways in which small WGANs are trained, measured in turn.
 
     python benchmarks/training_speed.py [--setting default|paper] [--rounds 7] [--iterations 10]
 
@@ -14,7 +14,9 @@ train_step, fit  a keras.Model with a train_step of its own, as in the examples 
 batchwise        predict, train_on_batch for real images and for generated ones, and np.clip of get_weights, as in the
                  books and collections of 2018 to 2020
 PyTorch          eager, and with both losses through torch.compile, where PyTorch is installed; in bfloat16 as well,
-                 where ours is; images and weights in channels_last, which is the quicker on a CPU
+                 where ours is; images and weights in channels_last, which is the quicker on a CPU. Each row runs in a
+                 process of its own, because current versions crash if TensorFlow was imported first. It gets the
+                 fastest of several values of ONEDNN_MAX_CPU_ISA, which its name says if that is not the default
 
 The limit is the iteration's floating-point operations in matrix products, over the rate at which this machine
 multiplies matrices of 1024 x 1024, measured in the same process, in float32 and where ours uses it in bfloat16.
@@ -24,8 +26,10 @@ import argparse
 import importlib.util
 import json
 import math
+import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,6 +43,8 @@ from machine import machine  # noqa: E402
 import wgan_handwritten_digits as wgan  # noqa: E402
 from support import devices, mnist  # noqa: E402
 from support.devices import keras, tf  # noqa: E402
+
+ISAS = ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")  # oneDNN's names; the first lets it use all there is
 
 
 def ours(setting, images, bfloat16=True):
@@ -197,8 +203,8 @@ def batchwise(setting):
     return run
 
 
-def pytorch(setting, compiled=False, bfloat16=False):
-    """The same networks and steps in PyTorch."""
+def pytorch(setting, bounds, compiled=False, bfloat16=False):
+    """The same networks and steps in PyTorch. bounds: the half widths of the critic's boxes, from Keras's critic."""
     import torch
     from torch import nn
 
@@ -239,7 +245,6 @@ def pytorch(setting, compiled=False, bfloat16=False):
     critic, generator = (network.to(memory_format=torch.channels_last) for network in (critic, generator))
     for_critic = torch.optim.RMSprop(critic.parameters(), **rate)
     for_generator = torch.optim.RMSprop(generator.parameters(), **rate)
-    bounds = setting.networks()[2]  # in the same order, and layers of the same sizes
     data = torch.from_numpy(setting.real.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
 
     def critic_loss(real):
@@ -263,6 +268,7 @@ def pytorch(setting, compiled=False, bfloat16=False):
             loss.backward()
             for_critic.step()
             with torch.no_grad():
+                # In the same order as Keras's, and layers of the same sizes.
                 for parameter, bound in zip(critic.parameters(), bounds, strict=True):
                     parameter.clamp_(-bound, bound)
             if number % setting.n_critic == setting.n_critic - 1:
@@ -275,6 +281,54 @@ def pytorch(setting, compiled=False, bfloat16=False):
                 critic.requires_grad_(True)
 
     return run
+
+
+def serve_pytorch(recipe, **row):
+    """Runs a row of PyTorch in this process, without TensorFlow: as many iterations as each line of the input says."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what else is printed
+    run = pytorch(Setting(recipe, mnist.load(None).train_images), **row)
+    run(3)  # compiles
+    assert "tensorflow" not in sys.modules
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        run(int(line))
+        print("done", file=answers, flush=True)
+
+
+def pytorch_process(isa, **row):
+    """A function like those of the other rows; its iterations run in a process of its own. Raises RuntimeError."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--pytorch-row", json.dumps(row)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=os.environ | {"ONEDNN_MAX_CPU_ISA": isa}, **pipes)
+
+    def wait_for(answer):
+        if process.stdout.readline().strip() != answer:
+            raise RuntimeError(f"the process of PyTorch ended with status {process.wait()}")
+
+    def run(iterations):
+        process.stdin.write(f"{iterations}\n")
+        process.stdin.flush()
+        wait_for("done")
+
+    wait_for("ready")
+    run.end = process.stdin.close  # it reads no more lines and ends
+    return run
+
+
+def quickest_pytorch(**row):
+    """(ONEDNN_MAX_CPU_ISA, function) of the fastest process of this row, by five iterations with each of ISAS."""
+    found = {}
+    for isa in ISAS:
+        run = pytorch_process(isa, **row)
+        start = time.perf_counter()
+        run(5)
+        found[isa] = time.perf_counter() - start, run
+        best = min(found, key=lambda isa: found[isa][0])
+        for other in found.keys() - {best}:
+            found[other][1].end()
+    print({isa: f"{seconds * 200:.0f} ms" for isa, (seconds, _) in found.items()}, file=sys.stderr)
+    return best, found[best][1]
 
 
 def products(network):
@@ -321,32 +375,39 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--iterations", type=int, default=10, help="of each row in each round")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there as well")
+    parser.add_argument("--pytorch-row", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.pytorch_row:
+        return serve_pytorch(**options.pytorch_row)
 
     devices.import_tensorflow("cpu")
     images = mnist.load(None).train_images
-    setting = Setting({"default": "wgan", "paper": "wgan-paper"}[options.setting], images)
+    recipe = {"default": "wgan", "paper": "wgan-paper"}[options.setting]
+    setting = Setting(recipe, images)
     rows = {"ours": ours(setting, images)}
     if devices.uses_bfloat16():
         rows["ours, float32"] = ours(setting, images, bfloat16=False)
     rows["tf.function"] = compiled_steps(setting)
     rows["train_step, fit"] = keras_fit(setting)
     rows["batchwise"] = batchwise(setting)
+    for run in rows.values():
+        run(3)  # compiles, traces
     if importlib.util.find_spec("torch"):
-        for kind in (False, True) if devices.uses_bfloat16() else (False,):
-            name = ", bfloat16" if kind else ""
-            rows["PyTorch eager" + name] = pytorch(setting, bfloat16=kind)
-            rows["torch.compile" + name] = pytorch(setting, compiled=True, bfloat16=kind)
+        bounds = setting.networks()[2]
+        for bfloat16 in (False, True) if devices.uses_bfloat16() else (False,):
+            for compiled in (False, True):
+                name = ("torch.compile" if compiled else "PyTorch eager") + (", bfloat16" if bfloat16 else "")
+                print(f"{name}: ", end="", file=sys.stderr, flush=True)
+                try:
+                    isa, run = quickest_pytorch(recipe=recipe, bounds=bounds, compiled=compiled, bfloat16=bfloat16)
+                except RuntimeError as error:  # without a C++ compiler, mostly
+                    if not compiled:
+                        raise
+                    print(f"left out, {error}", file=sys.stderr)
+                    continue
+                rows[name if isa == ISAS[0] else f"{name}, {isa}"] = run
     else:
         print("PyTorch is not installed: its rows are left out", file=sys.stderr)
-    for name, run in list(rows.items()):
-        try:
-            run(3)  # compiles, traces
-        except Exception as error:  # without a C++ compiler, mostly
-            if not name.startswith("torch.compile"):
-                raise
-            print(f"{name}: left out, {error!r:.200}", file=sys.stderr)
-            del rows[name]
     seconds, rates = {name: [] for name in rows}, {"float32": [], "bfloat16": []}
     order, shuffle = list(rows), random.Random(0).shuffle
     for _ in range(options.rounds):

@@ -14,6 +14,13 @@ SCRIPT = ROOT / "wgan_handwritten_digits.py"
 TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 
 
+def pytest_collection_modifyitems(items):
+    """A test that needs the whole run is as slow as that run."""
+    for item in items:
+        if "finished" in item.fixturenames:
+            item.add_marker("slow")
+
+
 def run_script(*arguments, cwd, **more):
     """Runs the program as a user does, in the folder `cwd`; returns the finished process with its output as text."""
     command = [sys.executable, str(SCRIPT), "--device", "cpu", *map(str, arguments)]

@@ -135,6 +135,7 @@ def test_a_file_that_is_no_generator_gets_one_line(bad, name, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_the_program_says_so_with_status_2_and_writes_nothing(tmp_path):
     process = run_script("generate", "--model", "missing.keras", cwd=tmp_path)
     assert process.returncode == 2

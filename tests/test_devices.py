@@ -1,6 +1,7 @@
 """What the program finds out about the machine."""
 
 import os
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,7 +10,8 @@ import pytest
 from conftest import ROOT, run_script
 
 from support import devices
-from support.devices import tf
+from support.devices import keras, tf
+from support.layers import training_layers
 
 devices.import_tensorflow("cpu")
 
@@ -88,6 +90,53 @@ def test_bfloat16_is_in_use_on_a_processor_that_has_units_for_it():
         pytest.skip("this processor has none")
     found, exact = products()
     assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
+
+
+@pytest.mark.parametrize("flags", ["fpu avx2", "fpu amx_bf16"])
+def test_the_record_says_bfloat16_only_if_products_are_rounded_to_it(processor, flags):
+    """Asked for with the second flags, and in effect there if oneDNN has bfloat16 on this CPU (AVX-512 or more)."""
+    processor(flags)
+    found, exact = products()
+    rounded = float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
+    assert devices.describe()["bfloat16"] is rounded
+
+
+def test_the_record_does_not_claim_an_option_that_tensorflow_does_not_know(processor, monkeypatch):
+    processor("fpu amx_bf16")
+    accepted = tf.config.optimizer.set_experimental_options
+    monkeypatch.setattr(
+        tf.config.optimizer, "set_experimental_options", lambda options: accepted({"no_such_option": True})
+    )
+    assert devices.uses_bfloat16() and not devices.describe()["bfloat16"]
+
+
+def operations_of_a_convolution():
+    """The names of the operations that remain of a convolution, its LeakyReLU and their gradient, once optimised."""
+    from tensorflow.python.eager import context  # the public API does not show an optimised graph
+
+    layers = training_layers()
+    network = keras.Sequential([keras.Input((14, 14, 4)), layers.Conv2D(8, 3), layers.LeakyReLU(0.02)])
+    images = tf.ones([2, 14, 14, 4])
+
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(images))
+        return tape.gradient(loss, network.trainable_variables)
+
+    context.context().enable_run_metadata()
+    try:
+        with devices.training_passes():
+            gradients()
+        found = context.context().export_run_metadata().function_graphs
+    finally:
+        context.context().disable_run_metadata()
+    return {node.op for graphs in found for node in graphs.post_optimization_graph.node}
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="tried with oneDNN on x86 only")
+def test_a_convolution_and_its_leaky_relu_are_one_operation_in_training():
+    assert "_FusedConv2D" in operations_of_a_convolution()
 
 
 def test_outside_of_training_products_are_in_float32(processor):

@@ -91,7 +91,7 @@ def test_mnist_is_mnist():
         "2646ac647ad5339dbf082846283269ea": digits.test_images,
         "27ae3e4e09519cfbb04c329615203637": digits.test_labels.astype(np.uint8),
     }
-    readme = (mnist.MNIST.parent / "README.md").read_text()
+    readme = (mnist.MNIST.parent / "README.md").read_text(encoding="utf-8")
     for md5, array in sums.items():
         assert hashlib.md5(idx(array)).hexdigest() == md5
         assert md5 in readme

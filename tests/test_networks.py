@@ -80,11 +80,19 @@ def test_every_trainable_variable_of_the_critic_lies_in_its_box(images, recipe):
         assert set(training.bounds) == {0.02}
 
 
-def test_batch_norm_statistics_are_not_clipped(images):
-    training = wgan.build_training(options(clip=1e-4))
-    wgan.compile_iteration(training, images, options(clip=1e-4), 3)()
-    statistics = [variable for variable in training.generator.variables if "moving_variance" in variable.path]
-    assert statistics and all(variable.numpy().max() > 0.01 for variable in statistics)
+def test_clipping_leaves_the_moving_statistics_of_a_batch_norm_alone():
+    """No critic of ours has batch norm; one that a reader builds may. Its statistics are averages, not weights."""
+    layers = [keras.Input((28, 28, 1)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    critic = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(1)])
+    statistics = critic.layers[1].moving_mean, critic.layers[1].moving_variance
+    for variable in statistics:
+        variable.assign(np.full(4, 9.0))
+    wgan.clip_weights(critic, wgan.clip_bounds(critic, 0.01, scaled=False), centred=True)
+    for variable in statistics:
+        np.testing.assert_array_equal(variable.numpy(), np.full(4, 9.0, np.float32))
+    for variable in critic.trainable_variables:
+        assert np.abs(variable.numpy()).max() <= np.float32(0.01)
+    assert critic.layers[1].gamma.numpy().max() == np.float32(0.01)  # it was 1
 
 
 def test_the_generator_is_updated_once_to_n_critic_critic_updates(images):
@@ -156,6 +164,7 @@ def test_digits_are_uint8_and_cover_the_scale():
     assert np.abs(parts[0].astype(float) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     digits = mnist.load()
     digits = mnist.Digits(digits.train_images[:64], None, None, None, "64 digits", "0" * 64)
@@ -166,6 +175,7 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
     assert critic(images[..., None] / np.float32(127.5) - 1).shape == (16, 1)
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
     few = mnist.Digits(mnist.load().train_images[:64], None, None, None, "64 digits", "0" * 64)
     asked = options(epochs=1, batch_size=16, models_dir=str(tmp_path))

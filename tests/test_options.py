@@ -134,6 +134,7 @@ finally:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_summary_prints_both_networks_and_writes_nothing(tmp_path):
     process = run_script("--summary", cwd=tmp_path)
     assert process.returncode == 0

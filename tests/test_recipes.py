@@ -18,6 +18,7 @@ from support.layers import seed_dropout, training_layers
 from support.models import load_generator
 
 import_tensorflow("cpu")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 Devices are logical ones of the CPU, processes talk over the loopback address.
 """
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -100,6 +102,7 @@ np.savez(f"{folder}/found.npz", **found)
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does_and_resume_exactly(small_data, tmp_path):
     found = {}
     for count in (1, 2):
@@ -113,16 +116,24 @@ def test_two_devices_train_as_one_does_and_resume_exactly(small_data, tmp_path):
         assert np.linalg.norm(one - two) <= 1e-3 * np.linalg.norm(one) + 1e-6  # sums in another order
 
 
+def free_port():
+    """A free port below those that operating systems give out, so that nobody is given it before it is used.
+
+    It cannot be held until then: the server of TensorFlow takes no port that another socket is bound to.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+
+
 def workers(command, folders, **more):
     """Starts a process for each of `folders`, in it, as the workers of one cluster; returns them.
 
     command: that of all, a list, or a list of such, one for each.
     """
     commands = command if isinstance(command[0], list) else [command] * len(folders)
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in folders]
-    addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
-    for server in sockets:
-        server.close()
+    addresses = [f"127.0.0.1:{free_port()}" for _ in folders]
     started = []
     for number, (folder, command) in enumerate(zip(folders, commands, strict=True)):
         folder.mkdir(exist_ok=True)
@@ -177,11 +188,13 @@ def pair(small_data, tmp_path_factory):
     return folders, errors
 
 
+@pytest.mark.slow
 def test_both_workers_end_with_the_same_weights(pair):
     for one, other in zip(*map(weights, pair[0]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_the_chief_alone_writes_and_speaks(pair):
     (chief, other), (spoken, silence) = pair
     assert sorted(path.name for path in other.iterdir()) == ["weights.npz"]
@@ -189,7 +202,12 @@ def test_the_chief_alone_writes_and_speaks(pair):
     assert all(line.startswith(("epoch ", "20 digits")) for line in spoken.splitlines()), spoken
     assert {"generator.keras", "critic.keras", "training"} <= {path.name for path in (chief / "saved_models").iterdir()}
     assert len(list((chief / "generated_images").glob("*.png"))) == 20
-    assert json.loads((chief / "saved_models/training/run.json").read_text())["about"]["device"]["replicas"] == 2
+    assert (
+        json.loads((chief / "saved_models/training/run.json").read_text(encoding="utf-8"))["about"]["device"][
+            "replicas"
+        ]
+        == 2
+    )
 
 
 def started_and_training(command, folder):
@@ -203,6 +221,8 @@ def started_and_training(command, folder):
     return started
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
 def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pair, small_data, tmp_path):
     command = script(*TRAIN, "--data", small_data)
     started = started_and_training(command, tmp_path)
@@ -219,6 +239,7 @@ def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pa
             np.testing.assert_array_equal(resumed[name], whole[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_worker_is_killed_the_other_ends_with_a_clear_line(small_data, tmp_path, victim):
     started = started_and_training(script(*TRAIN, "--epochs", 1000, "--data", small_data), tmp_path)
@@ -232,6 +253,7 @@ def test_when_one_worker_is_killed_the_other_ends_with_a_clear_line(small_data, 
     assert list(tmp_path.glob("saved_models/training/checkpoints/step_*.npz"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_comes_is_not_waited_for_without_an_end(small_data, tmp_path):
     command = script(*TRAIN, "--data", small_data, "--worker-timeout", 3)
     first, second = workers(command, [tmp_path, tmp_path])
@@ -241,6 +263,7 @@ def test_a_worker_that_never_comes_is_not_waited_for_without_an_end(small_data, 
     assert errors[0].splitlines()[-1].startswith("worker 0: waited 3 s") and "--worker-timeout" in errors[0]
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_divided_is_refused(small_data, tmp_path):
     started = workers(script(*TRAIN, "--batch-size", 33, "--data", small_data), [tmp_path, tmp_path])
     statuses, errors = finish(started)
@@ -280,6 +303,7 @@ def test_a_second_training_in_one_process_keeps_to_the_replicas_of_the_first(mon
         replicas.join(100, 100)
 
 
+@pytest.mark.slow
 def test_workers_with_different_options_do_not_train(small_data, tmp_path):
     commands = [script(*TRAIN, "--data", small_data, "--learning-rate", rate) for rate in (0.001, 0.002)]
     statuses, errors = finish(workers(commands, [tmp_path, tmp_path]))
@@ -288,6 +312,7 @@ def test_workers_with_different_options_do_not_train(small_data, tmp_path):
     assert not list(tmp_path.rglob("*.npz"))
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_one_clear_line(small_data, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

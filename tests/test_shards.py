@@ -42,7 +42,7 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
         assert process.returncode == 0 and process.stderr.startswith("401 digits in "), process.stderr
     assert everything(tmp_path / "images") == everything(whole / "generated_images")
     # Shards of another generator, under the same name, are not taken for the rest of these.
-    manifest = json.loads((tmp_path / "images/.digits.json").read_text())
+    manifest = json.loads((tmp_path / "images/.digits.json").read_text(encoding="utf-8"))
     assert manifest["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
@@ -68,7 +68,7 @@ def test_shards_take_the_place_of_all_images_of_an_earlier_run(tmp_path, before,
         assert b"old" in images(tmp_path).values()
         fill(tmp_path, after, (part, 3))
     assert images(tmp_path) == {image_folder.image_name(number, after): b"new" for number in range(after)}
-    assert json.loads((tmp_path / ".digits.json").read_text()) == {"images": after, "seed": "new"}
+    assert json.loads((tmp_path / ".digits.json").read_text(encoding="utf-8")) == {"images": after, "seed": "new"}
     assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
 
 
