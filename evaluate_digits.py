@@ -27,14 +27,14 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
-from support.devices import import_tensorflow, keras, tf
+from support.command_line.options import OneLineParser, path, whole_number
 from support.errors import InputError, one_line
-from support.files import write_text, write_whole
-from support.image_folder import image_name
-from support.inputs import ABSENT, kind
-from support.options import OneLineParser, path, whole_number
+from support.machine.devices import import_tensorflow, keras, tf
+from support.results.files import write_text, write_whole
+from support.results.image_folder import image_name
+from support.results.inputs import ABSENT, kind
 
-RECORD = Path(__file__).resolve().parent / "support" / "digit_classifier.json"  # also holds what real digits get
+RECORD = Path(__file__).resolve().parent / "support/evaluation/digit_classifier.json"  # also holds what real digits get
 COMPARED = 10_000  # figures that compare two sets take this many of the images: their value depends on the number
 FEW = 2_000  # below this the same figures say more of the number of images than of the images
 LONGEST_NAME = 200  # bytes of a file's name; most disks allow 255, and the name of the unfinished file is longer
@@ -255,7 +255,7 @@ def complaint_about_output(target, suffix, source):
 
 def read_source(options):
     """The images to be judged: names [n] and uint8 [n, 28, 28]. Raises InputError."""
-    from support.mnist import read_image_folder
+    from support.datasets.loading import read_image_folder
 
     source = options.source
     if source.is_dir():
@@ -270,7 +270,7 @@ def read_source(options):
 
 def read_array(path):
     """uint8 [n, 28, 28] of an .npz file: the array named images, x_train or arr_0, or the only one there is."""
-    from support.mnist import read_images
+    from support.datasets.loading import read_images
 
     return read_images(path)
 
@@ -279,7 +279,7 @@ def draw(path, count, seed):
     """uint8 [count, 28, 28] of the generator in a .keras file: what `generate` writes as PNG files for this seed."""
     import numpy as np
 
-    from support.models import ModelError, load_generator
+    from support.results.models import ModelError, load_generator
     from wgan_handwritten_digits import draw_digits
 
     images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of parts would need the memory twice
@@ -302,8 +302,8 @@ def measure(images, digits, see, unseen=None):
     """
     import numpy as np
 
-    from support import figures
-    from support.classifier import seen
+    from support.evaluation import figures
+    from support.evaluation.classifier import seen
 
     features, probabilities = seen(see, images)
     labels, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
@@ -344,7 +344,7 @@ def measure(images, digits, see, unseen=None):
 
 def real_figures(digits, see):
     """What 10,000 training images get, measured as if they had been generated: the floor or ceiling of each figure."""
-    from support import figures
+    from support.evaluation import figures
 
     images = figures.drawn(digits.train_images, COMPARED)
     return measure(images, digits, see, unseen=digits.test_images)[0]
@@ -352,10 +352,11 @@ def real_figures(digits, see):
 
 def train_classifier(seed, epochs=12):
     """Trains the classifier; it and its record (see digit_classifier.json) take the place of the old ones."""
-    from support import classifier, mnist
-    from support.models import save_model
+    from support.datasets import loading
+    from support.evaluation import classifier
+    from support.results.models import save_model
 
-    digits = mnist.load()
+    digits = loading.load_dataset()
     fitted = classifier.fit(digits, seed, epochs)
     save_model(fitted, classifier.CLASSIFIER)
     see = classifier.load()
@@ -458,7 +459,7 @@ def write_page(path, text, behind, digits, rows=6):
     import numpy as np
     from matplotlib.figure import Figure
 
-    from support.figures import drawn
+    from support.evaluation.figures import drawn
 
     def extremes(sign):
         columns = []
@@ -501,11 +502,12 @@ def write_page(path, text, behind, digits, rows=6):
 
 def evaluate(options):
     """Measures what the options name, prints it, and writes what they ask for."""
-    from support import classifier, mnist
+    from support.datasets import loading
+    from support.evaluation import classifier
 
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     if checksum(classifier.CLASSIFIER) != record["sha256"]:
-        raise mnist.DataError(
+        raise loading.DataError(
             f"{classifier.CLASSIFIER}: is not the classifier of {RECORD.name}, so no figure would "
             "compare; get both again, or make both with --train-classifier"
         )
@@ -513,7 +515,7 @@ def evaluate(options):
         import_tensorflow(options.device)
     names, images = read_source(options)
     import_tensorflow(options.device)
-    digits = mnist.load()
+    digits = loading.load_dataset()
     values, behind = measure(images, digits, classifier.load())
     warnings = warnings_about(images)
     compared = min(len(images), COMPARED)

@@ -34,18 +34,20 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from support import comparisons, devices, files, image_folder, mnist, pictures, randomness, replicas
-from support.comparisons import gradient_penalty
-from support.devices import keras, tf
-from support.endings import tell
-from support.interrupts import Interrupted, Interrupts
-from support.layers import STRIDED, initializers, mean, seed_dropout, training_layers
-from support.models import load_generator
-from support.options import Options, complete, read_options
-from support.progress import Progress, clock, open_standard_error, say
-from support.recipes import COMPARISONS, Recipe
-from support.runs import Run, check_folder, describe_run
-from support.walks import walk
+from support import other_gans
+from support.command_line.endings import tell
+from support.command_line.interrupts import Interrupted, Interrupts
+from support.command_line.options import Options, complete, read_options
+from support.command_line.progress import Progress, clock, open_standard_error, say
+from support.datasets import loading
+from support.machine import devices, randomness, replicas
+from support.machine.devices import keras, tf
+from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
+from support.other_gans import OTHER_RECIPES, Recipe, gradient_penalty
+from support.results import files, image_folder, pictures
+from support.results.models import load_generator
+from support.results.pictures import walk
+from support.results.training_run import Run, check_folder, describe_run
 
 VERSION = "0.2.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; the usual 0.2 makes the critic nearly linear, and blind to much
@@ -56,7 +58,7 @@ BLOCK = 500  # digits are drawn in blocks of this size, whatever their number
 
 # ---------------------------------------------------------------------------------------------------------- recipes
 
-# What the names mean stands in support/recipes.py, beside the settings of other GANs.
+# What the names mean stands in support/other_gans.py, beside the settings of other GANs.
 RECIPES = {
     "wgan": Recipe(
         epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
@@ -64,7 +66,7 @@ RECIPES = {
     ),
     # The settings of algorithm 1 of the paper, for comparison.
     "wgan-paper": Recipe(epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, clip=0.01, decay=False),
-    **COMPARISONS,
+    **OTHER_RECIPES,
 }  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
         # 1000 times the first numbers, of which the softmax makes 1 for the largest and 0 for the others. Training in
-        # bfloat16 (see support/devices.py) sees two largest in one vector of 200, and gives it half of each.
+        # bfloat16 (see support/machine/devices.py) sees two largest in one vector of 200, and gives it half of each.
         first = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
         choice = layers.Dense(choices, activation="softmax", name="choice", **first)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
@@ -136,11 +138,7 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     return keras.Model(latent, values, name="generator")
 
 
-NETWORKS = {
-    "convolutional": (build_critic, build_generator),
-    "dcgan": (comparisons.build_dcgan_discriminator, comparisons.build_dcgan_generator),
-    "dense": (comparisons.build_dense_discriminator, comparisons.build_dense_generator),
-}
+NETWORKS = {"convolutional": (build_critic, build_generator), **other_gans.NETWORKS}
 
 
 # -------------------------------------------------------------------------------------------------------- objective
@@ -313,7 +311,7 @@ def compile_iteration(training, images, options, iterations):
 def train(digits, options=None, interrupts=None):
     """Trains on digits.train_images; leaves models, history, pictures and checkpoints in options.models_dir.
 
-    digits: what support.mnist.load returns. interrupts: an Interrupts, looked at after each iteration. Returns the
+    digits: what load_dataset returns. interrupts: an Interrupts, looked at after each iteration. Returns the
     averaged generator and the critic. Raises TrainingError when values are no longer
     finite, CheckpointError when there is nothing to resume from, Interrupted when it was asked to end.
     """
@@ -439,9 +437,9 @@ def run(options, interrupts):
     """Checks all that can be checked before anything is written, then takes the steps in turn."""
     training = "train" in options.steps and not options.summary
     join = functools.partial(replicas.join, options.worker_timeout, options.batch_size) if training else None
-    if not options.data and not mnist.MNIST.exists():
+    if not options.data and not loading.MNIST.exists():
         devices.import_tensorflow(options.device, join)  # before Keras, whose own copy of MNIST is used
-    digits = mnist.load(options.data) if training else None
+    digits = loading.load_dataset(options.data) if training else None
     devices.import_tensorflow(options.device, join)
     if options.summary:
         networks = build_training(options)

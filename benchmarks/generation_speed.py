@@ -26,10 +26,11 @@ import numpy as np  # noqa: E402
 from machine import machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
-from support import devices, files  # noqa: E402
-from support.devices import tf  # noqa: E402
-from support.interrupts import Interrupts  # noqa: E402
-from support.models import load_generator  # noqa: E402
+from support.command_line.interrupts import Interrupts  # noqa: E402
+from support.machine import devices  # noqa: E402
+from support.machine.devices import tf  # noqa: E402
+from support.results import files  # noqa: E402
+from support.results.models import load_generator  # noqa: E402
 
 
 def ours(generator, count):

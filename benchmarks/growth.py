@@ -26,7 +26,8 @@ import numpy as np  # noqa: E402
 from machine import iteration_seconds, machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
-from support import devices, mnist  # noqa: E402
+from support.datasets import loading  # noqa: E402
+from support.machine import devices  # noqa: E402
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
 REPEATS = (1, 5, 10, 20)
@@ -37,7 +38,7 @@ STARTS = 5  # of each command
 def epoch_seconds(batch, repeats, iterations):
     """Seconds of an epoch of the default recipe with this batch, on MNIST repeated so often."""
     devices.import_tensorflow("cpu")
-    images = np.tile(mnist.load().train_images, (repeats, 1, 1))
+    images = np.tile(loading.load_dataset().train_images, (repeats, 1, 1))
     options = wgan.complete(wgan.Options(batch_size=batch), wgan.RECIPES)
     training = wgan.build_training(options)
     iterate = wgan.compile_iteration(training, images, options, 10_000)
@@ -78,7 +79,7 @@ def one(kind, *numbers):
 def start_seconds():
     """{what: median seconds} of commands that hardly do anything."""
     with tempfile.TemporaryDirectory() as folder:
-        np.savez(f"{folder}/few.npz", x_train=mnist.load().train_images[:64])
+        np.savez(f"{folder}/few.npz", x_train=loading.load_dataset().train_images[:64])
         train = ["train", "--device", "cpu", "--epochs", "1", "--data", "few.npz", "--models-dir", "models"]
         commands = {"`--help`": (0, ["--help"]), "a mistyped option": (2, ["--epoch", "3"])}
         commands |= {"a run of one iteration": (0, train)}

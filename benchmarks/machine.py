@@ -7,7 +7,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from support import devices
+from support.machine import devices
 
 
 def machine(*more):

@@ -14,7 +14,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from machine import iteration_seconds, machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
-from support import devices, mnist  # noqa: E402
+from support.datasets import loading  # noqa: E402
+from support.machine import devices  # noqa: E402
 
 
 def main():
@@ -23,7 +24,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=20, help="of each recipe in each round")
     options = parser.parse_args()
     devices.import_tensorflow("cpu")
-    images = mnist.load().train_images
+    images = loading.load_dataset().train_images
     asked = {name: wgan.complete(wgan.Options(recipe=name), wgan.RECIPES) for name in wgan.RECIPES}
     training = {name: wgan.build_training(some) for name, some in asked.items()}
     iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}

@@ -30,7 +30,8 @@ def measure(row, batch, iterations):
     from machine import iteration_seconds
 
     import wgan_handwritten_digits as wgan
-    from support import devices, mnist, replicas
+    from support.datasets import loading
+    from support.machine import devices, replicas
 
     if row == "two devices":
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -42,7 +43,7 @@ def measure(row, batch, iterations):
     options = wgan.complete(wgan.Options(batch_size=batch), wgan.RECIPES)
     with replicas.scope():
         training = wgan.build_training(options)
-    iterate = wgan.compile_iteration(training, mnist.load().train_images, options, 10_000)
+    iterate = wgan.compile_iteration(training, loading.load_dataset().train_images, options, 10_000)
     iteration_seconds(training, iterate, 3)  # compiles
     return options.n_critic * batch / iteration_seconds(training, iterate, iterations)
 

@@ -41,8 +41,9 @@ import numpy as np  # noqa: E402
 from machine import machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
-from support import devices, mnist  # noqa: E402
-from support.devices import keras, tf  # noqa: E402
+from support.datasets import loading  # noqa: E402
+from support.machine import devices  # noqa: E402
+from support.machine.devices import keras, tf  # noqa: E402
 
 ISAS = ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")  # oneDNN's names; the first lets it use all there is
 
@@ -287,7 +288,7 @@ def serve_pytorch(recipe, **row):
     """Runs a row of PyTorch in this process, without TensorFlow: as many iterations as each line of the input says."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what else is printed
-    run = pytorch(Setting(recipe, mnist.load(None).train_images), **row)
+    run = pytorch(Setting(recipe, loading.load_dataset(None).train_images), **row)
     run(3)  # compiles
     assert "tensorflow" not in sys.modules
     print("ready", file=answers, flush=True)
@@ -381,7 +382,7 @@ def main():
         return serve_pytorch(**options.pytorch_row)
 
     devices.import_tensorflow("cpu")
-    images = mnist.load(None).train_images
+    images = loading.load_dataset(None).train_images
     recipe = {"default": "wgan", "paper": "wgan-paper"}[options.setting]
     setting = Setting(recipe, images)
     rows = {"ours": ours(setting, images)}

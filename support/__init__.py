@@ -1,1 +1,1 @@
-"""What the program needs but is not its story: options, data, files, checkpoints, pictures, devices."""
+"""What the program needs but is not its story: options, data, devices, files, evaluation, the other GANs."""

@@ -65,7 +65,7 @@ def read_whole(folder):
 
 
 def _model(path):
-    from support.devices import keras
+    from support.machine.devices import keras
 
     return b"".join(weight.tobytes() for weight in keras.models.load_model(path, compile=False).get_weights())
 

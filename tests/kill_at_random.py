@@ -215,7 +215,7 @@ def losses(folder, printed):
 
 def try_kills(times, seed, work, earlier=None, tell=lambda row: None):
     """`times` trials in the folder `work`: a list of what kill_one returns, each given to `tell` when it has ended."""
-    from support.devices import import_tensorflow
+    from support.machine.devices import import_tensorflow
 
     import_tensorflow("cpu")  # once, to read the models of all trials
     chance, given, rows = random.Random(seed), prepare(work, earlier), []

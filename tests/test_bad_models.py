@@ -8,8 +8,8 @@ import pytest
 from conftest import run_script
 
 import wgan_handwritten_digits as wgan
-from support.devices import import_tensorflow, keras
-from support.models import ModelError, load_generator
+from support.machine.devices import import_tensorflow, keras
+from support.results.models import ModelError, load_generator
 
 import_tensorflow("cpu")
 

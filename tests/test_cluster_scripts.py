@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 
-from support import checkpoints
-from support.options import read_options
-from support.replicas import workers_in_environment
+from support.command_line.options import read_options
+from support.machine.replicas import workers_in_environment
+from support.results import checkpoints
 from wgan_handwritten_digits import RECIPES
 
 PAGE = ROOT / "docs/cluster.md"

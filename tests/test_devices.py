@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT, run_script
 
-from support import devices
-from support.devices import keras, tf
-from support.layers import training_layers
+from support.machine import devices
+from support.machine.devices import keras, tf
+from support.machine.training_layers import training_layers
 
 devices.import_tensorflow("cpu")
 
@@ -152,7 +152,9 @@ def test_outside_of_training_products_are_in_float32(processor):
     ("end", "printed"), [("pass", False), ("raise KeyError", True), ("os.abort()", True), ("os._exit(3)", True)]
 )
 def test_what_is_held_back_is_printed_if_the_block_or_the_process_fails(end, printed):
-    code = f"import os; from support.devices import *\nwith quiet_standard_error():\n os.write(2, b'a reason'); {end}"
+    lines = ["import os", "from support.machine.devices import quiet_standard_error as quiet"]
+    lines += ["with quiet():", "    os.write(2, b'a reason')", f"    {end}"]
+    code = "\n".join(lines)
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ("a reason" in process.stderr) is printed
     assert (process.returncode == 0) is not printed

@@ -16,8 +16,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import evaluate_digits
-from support import classifier, figures, mnist
-from support.devices import import_tensorflow, keras, tf
+from support.datasets import loading
+from support.evaluation import classifier, figures
+from support.machine.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
 N = 3000  # images a measurement in most tests here
@@ -25,7 +26,7 @@ N = 3000  # images a measurement in most tests here
 
 @pytest.fixture(scope="module")
 def digits():
-    return mnist.load()
+    return loading.load_dataset()
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,7 @@ def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, mon
         test_images=digits.test_images[:1000],
         test_labels=digits.test_labels[:1000],
     )
-    monkeypatch.setattr(mnist, "load", lambda: few)
+    monkeypatch.setattr(loading, "load_dataset", lambda: few)
     monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "classifier.keras")
     monkeypatch.setattr(evaluate_digits, "RECORD", tmp_path / "classifier.json")
     weights = []

@@ -17,8 +17,8 @@ from kill_at_random import only_images, try_kills, without_older_checkpoints
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
-from support import checkpoints, files, image_folder, pictures
-from support.models import save_model
+from support.results import checkpoints, files, image_folder, pictures
+from support.results.models import save_model
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL, limits and mounts are of another kind on Windows")
 
@@ -239,7 +239,7 @@ def test_a_folder_below_a_file_is_refused_and_nothing_is_written(option, tiny, t
 def test_a_folder_without_the_right_to_write_is_refused_though_it_holds_a_lock(tmp_path):
     with files.own_folder(tmp_path):
         pass
-    code = "import sys; from support import files; files.own_folder(sys.argv[1]).__enter__()"
+    code = "import sys; from support.results import files; files.own_folder(sys.argv[1]).__enter__()"
     command = [sys.executable, "-c", code, str(tmp_path)]
     if os.geteuid() == 0:  # who may write anywhere, but for this
         if not shutil.which("setpriv"):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from support import files, image_folder
+from support.results import files, image_folder
 
 
 def fill(folder, count, content=b"new", about=None):
@@ -91,7 +91,7 @@ def test_images_that_do_not_fit_on_the_disk_are_refused(tmp_path):
 def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
     code = """
 import sys
-from support.files import own_folder
+from support.results.files import own_folder
 with own_folder(sys.argv[1]):
     print("held", flush=True)
     input()

@@ -17,9 +17,10 @@ from hostile import Row, check, snapshot
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
-from support import checkpoints, files, pictures, runs
 from support.errors import InputError
-from support.ownership import is_ours
+from support.results import checkpoints, files, pictures
+from support.results import training_run as runs
+from support.results.ownership import is_ours
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no FIFOs")
 

@@ -17,8 +17,8 @@ from test_bad_models import archive, edited
 
 import evaluate_digits
 import wgan_handwritten_digits as wgan
-from support import models
-from support.devices import import_tensorflow, keras, tf
+from support.machine.devices import import_tensorflow, keras, tf
+from support.results import models
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="FIFOs, devices and names as Linux has them")
 import_tensorflow("cpu")

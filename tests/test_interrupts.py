@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from support.devices import tf
-from support.endings import tell
-from support.interrupts import Interrupted, Interrupts
+from support.command_line.endings import tell
+from support.command_line.interrupts import Interrupted, Interrupts
+from support.machine.devices import tf
 
 
 def test_a_signal_ends_the_work_at_once():

@@ -7,11 +7,11 @@ import pytest
 from conftest import ROOT
 
 import wgan_handwritten_digits as wgan
-from support import mnist
-from support.devices import import_tensorflow, keras, tf
+from support.command_line.interrupts import Interrupted
+from support.datasets import loading
 from support.errors import TrainingError
-from support.interrupts import Interrupted
-from support.runs import Run
+from support.machine.devices import import_tensorflow, keras, tf
+from support.results.training_run import Run
 
 import_tensorflow("cpu")
 
@@ -166,8 +166,8 @@ def test_digits_are_uint8_and_cover_the_scale():
 
 @pytest.mark.slow
 def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
-    digits = mnist.load()
-    digits = mnist.Digits(digits.train_images[:64], None, None, None, "64 digits", "0" * 64)
+    digits = loading.load_dataset()
+    digits = loading.Dataset(digits.train_images[:64], None, None, None, "64 digits", "0" * 64)
     folder = str(tmp_path / "models")
     generator, critic = wgan.train(digits, wgan.Options(epochs=1, batch_size=16, models_dir=folder))
     images = next(wgan.draw_digits(generator, 16))
@@ -177,7 +177,7 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
 
 @pytest.mark.slow
 def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
-    few = mnist.Digits(mnist.load().train_images[:64], None, None, None, "64 digits", "0" * 64)
+    few = loading.Dataset(loading.load_dataset().train_images[:64], None, None, None, "64 digits", "0" * 64)
     asked = options(epochs=1, batch_size=16, models_dir=str(tmp_path))
     wgan.train(few, asked)  # leaves an older checkpoint
 

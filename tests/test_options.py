@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import SCRIPT, run_script
 
-from support.options import Options, complete, read_options
+from support.command_line.options import Options, complete, read_options
 from wgan_handwritten_digits import RECIPES
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support.progress import Progress, clock, say
+from support.command_line.progress import Progress, clock, say
 
 
 class Terminal(io.StringIO):

@@ -9,10 +9,10 @@ from scipy import stats
 from test_networks import with_plain_gradients
 
 import wgan_handwritten_digits as wgan
-from support import randomness, replicas
-from support.devices import import_tensorflow, tf
-from support.models import load_generator
-from support.walks import walk
+from support.machine import randomness, replicas
+from support.machine.devices import import_tensorflow, tf
+from support.results.models import load_generator
+from support.results.pictures import walk
 
 import_tensorflow("cpu")
 

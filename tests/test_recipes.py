@@ -10,12 +10,12 @@ import pytest
 from conftest import ROOT, run_script
 
 import wgan_handwritten_digits as wgan
-from support import mnist
-from support.comparisons import build_dense_generator
-from support.devices import import_tensorflow, keras, tf, training_passes
-from support.interrupts import Interrupted
-from support.layers import seed_dropout, training_layers
-from support.models import load_generator
+from support.command_line.interrupts import Interrupted
+from support.datasets import loading
+from support.machine.devices import import_tensorflow, keras, tf, training_passes
+from support.machine.training_layers import seed_dropout, training_layers
+from support.other_gans import build_dense_generator
+from support.results.models import load_generator
 
 import_tensorflow("cpu")
 pytestmark = pytest.mark.slow
@@ -102,14 +102,14 @@ def test_a_batch_norm_of_another_kind_is_left_to_keras(given):
 
 
 def test_without_dropout_a_rate_of_zero_leaves_nothing_out(images, monkeypatch):
-    monkeypatch.setattr("support.comparisons.DROPOUT", 0)
+    monkeypatch.setattr("support.other_gans.DROPOUT", 0)
     _, iterate = start(images, "dcgan")
     iterate()
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
 def test_saved_models_have_built_in_layers_only(images, recipe, tmp_path):
-    few = mnist.Digits(images, None, None, None, "64 digits", "0" * 64)
+    few = loading.Dataset(images, None, None, None, "64 digits", "0" * 64)
     wgan.train(few, wgan.Options(recipe=recipe, batch_size=32, n_critic=1, epochs=1, models_dir=str(tmp_path)))
     for name in ("generator", "critic"):
         model = keras.models.load_model(tmp_path / f"{name}.keras", safe_mode=True)
@@ -168,7 +168,7 @@ def test_going_on_from_a_state_gives_the_weights_of_a_training_without_a_break(i
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
 def test_a_training_that_is_interrupted_and_resumed_from_disk_saves_the_same_models(images, recipe, tmp_path):
-    few = mnist.Digits(images, None, None, None, "64 digits", "0" * 64)
+    few = loading.Dataset(images, None, None, None, "64 digits", "0" * 64)
 
     def train(folder, interrupts=None, **more):
         given = {"batch_size": 8, "n_critic": 1, "epochs": 1, "models_dir": str(tmp_path / folder)}

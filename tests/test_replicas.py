@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, SCRIPT
 
-from support import replicas
-from support.devices import DeviceError
+from support.machine import replicas
+from support.machine.devices import DeviceError
 
 TRAIN = ("train", "--epochs", 16, "--batch-size", 32, "--seed", 5)
 
@@ -33,8 +33,10 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 import wgan_handwritten_digits as wgan
-from support import devices, mnist, replicas
-from support.interrupts import Interrupted
+from support.machine import devices
+from support.datasets import loading
+from support.machine import replicas
+from support.command_line.interrupts import Interrupted
 count, data, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 devices.import_tensorflow("cpu")
 devices.uses_bfloat16 = lambda: False
@@ -49,7 +51,7 @@ def build_plain_generator(latent_dim, choices, seed, layers=None):
 wgan.NETWORKS["plain"] = wgan.build_critic, build_plain_generator
 special = {"networks": "plain", "clip_scaled": True, "centred": True, "decay": False}
 wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, **special)
-digits = mnist.load(data)
+digits = loading.load_dataset(data)
 built, build_training = [], wgan.build_training
 
 def keep(options):

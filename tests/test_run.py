@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, SCRIPT, run_script
 from PIL import Image
 
-from support import pictures
+from support.results import pictures
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT, run_script
 
-from support import files, image_folder
+from support.results import files, image_folder
 
 
 def everything(folder):
@@ -130,7 +130,7 @@ def test_a_shard_that_was_killed_in_its_move_is_finished_by_any_other(tmp_path, 
 
 HOLD = """
 import sys
-from support.files import own_folder
+from support.results.files import own_folder
 with own_folder(sys.argv[1], eval(sys.argv[2])):
     print("held", flush=True)
     input()

@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from support.devices import tf
+from support.machine.devices import tf
 
 LEVELS = 1 << 16  # of normal numbers; the largest is 4.3
 

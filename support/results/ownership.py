@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from support.files import FolderError
+from support.results.files import FolderError
 
 NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
 SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras")}

@@ -5,10 +5,10 @@ import shlex
 import subprocess
 import sys
 
-from support import replicas
-from support.devices import tf
+from support.command_line.interrupts import Interrupted
 from support.errors import InputError, TrainingError
-from support.interrupts import Interrupted
+from support.machine import replicas
+from support.machine.devices import tf
 
 
 def tell(error, say, arguments, training):

@@ -16,7 +16,7 @@ import re
 import shutil
 from pathlib import Path
 
-from support.files import FolderError, naming, part_of, write_text
+from support.results.files import FolderError, naming, part_of, write_text
 
 MANIFEST = ".digits.json"
 

@@ -5,8 +5,8 @@ import itertools
 import math
 from types import SimpleNamespace
 
-from support import randomness
-from support.devices import keras, tf
+from support.machine import randomness
+from support.machine.devices import keras, tf
 
 STRIDED = {"strides": 2, "padding": "same"}
 
@@ -74,7 +74,7 @@ def training_layers():
             return leaky_relu(inputs)
 
     class Dropout(keras.layers.Dropout):
-        """Dropout whose random numbers do not depend on XLA (see support/randomness.py)."""
+        """Dropout whose random numbers do not depend on XLA (see support/machine/randomness.py)."""
 
         def call(self, inputs, training=False):
             if not (training and self.rate):

@@ -6,7 +6,7 @@ import time
 
 from PIL import Image
 
-from support.devices import tf
+from support.machine.devices import tf
 
 
 @functools.cache

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from support import mnist
-from support.mnist import DataError, Digits, load, read_image_folder
+from support.datasets import loading
+from support.datasets.loading import DataError, Dataset, load_dataset, read_image_folder
 
 RANDOM = np.random.default_rng(0)
 TRAIN, TEST = (RANDOM.integers(0, 256, (n, 28, 28), np.uint8) for n in (5, 3))
@@ -84,25 +84,25 @@ def assert_same(digits, labels=True, test=True):
 
 
 def test_mnist_is_mnist():
-    digits = load()
+    digits = load_dataset()
     sums = {
         "6bbc9ace898e44ae57da46a324031adb": digits.train_images,
         "a25bea736e30d166cdddb491f175f624": digits.train_labels.astype(np.uint8),
         "2646ac647ad5339dbf082846283269ea": digits.test_images,
         "27ae3e4e09519cfbb04c329615203637": digits.test_labels.astype(np.uint8),
     }
-    readme = (mnist.MNIST.parent / "README.md").read_text(encoding="utf-8")
+    readme = (loading.MNIST.parent / "README.md").read_text(encoding="utf-8")
     for md5, array in sums.items():
         assert hashlib.md5(idx(array)).hexdigest() == md5
         assert md5 in readme
-    assert hashlib.sha256(mnist.MNIST.read_bytes()).hexdigest() in readme
+    assert hashlib.sha256(loading.MNIST.read_bytes()).hexdigest() in readme
     assert digits.source == "data/mnist.npz"
     np.testing.assert_array_equal(np.bincount(digits.train_labels)[:3], [5923, 6742, 5958])
 
 
 def test_mnist_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load().train_images.shape == (60000, 28, 28)
+    assert load_dataset().train_images.shape == (60000, 28, 28)
 
 
 # Every form that is accepted
@@ -110,26 +110,26 @@ def test_mnist_is_found_from_anywhere(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_npz(tmp_path, kind):
-    digits = load(kind(write(tmp_path / "digits.npz", npz(**ARRAYS))))
+    digits = load_dataset(kind(write(tmp_path / "digits.npz", npz(**ARRAYS))))
     assert_same(digits)
     assert digits.source == str(tmp_path / "digits.npz")
 
 
 def test_npz_as_others_write_it(tmp_path):
     np.savez(tmp_path / "a.npz", **ARRAYS)
-    assert_same(load(tmp_path / "a.npz"))
+    assert_same(load_dataset(tmp_path / "a.npz"))
     channel = ARRAYS | {"x_train": TRAIN[..., None], "x_test": TEST[..., None]}
-    assert_same(load(write(tmp_path / "b.NPZ", npz(**channel))))
+    assert_same(load_dataset(write(tmp_path / "b.NPZ", npz(**channel))))
     column_major = ARRAYS | {"x_train": np.asfortranarray(TRAIN), "y_train": TRAIN_LABELS.astype(">i4")}
-    assert_same(load(write(tmp_path / "c.npz", npz(**column_major, notes=np.array(["more", "arrays"])))))
+    assert_same(load_dataset(write(tmp_path / "c.npz", npz(**column_major, notes=np.array(["more", "arrays"])))))
 
 
 def test_npz_without_labels_or_test(tmp_path):
-    assert_same(load(write(tmp_path / "a.npz", npz(x_train=TRAIN))), labels=False, test=False)
-    assert_same(load(write(tmp_path / "b.npz", npz(x_train=TRAIN, y_train=TRAIN_LABELS))), test=False)
-    assert_same(load(write(tmp_path / "c.npz", npz(x_train=TRAIN, x_test=TEST))), labels=False)
+    assert_same(load_dataset(write(tmp_path / "a.npz", npz(x_train=TRAIN))), labels=False, test=False)
+    assert_same(load_dataset(write(tmp_path / "b.npz", npz(x_train=TRAIN, y_train=TRAIN_LABELS))), test=False)
+    assert_same(load_dataset(write(tmp_path / "c.npz", npz(x_train=TRAIN, x_test=TEST))), labels=False)
     orphans = npz(x_train=TRAIN, y_train=TRAIN_LABELS, y_test=TEST_LABELS)
-    assert_same(load(write(tmp_path / "d.npz", orphans)), test=False)
+    assert_same(load_dataset(write(tmp_path / "d.npz", orphans)), test=False)
 
 
 @pytest.mark.parametrize("dotted", [False, True])
@@ -139,29 +139,29 @@ def test_idx_folder(tmp_path, below, packed, dotted):
     names = [name.replace("-idx", ".idx") if dotted else name for name in IDX_NAMES]
     names = [f"{name}.gz" if packed else name for name in names]
     write_idx(tmp_path / below, names, gzip.compress if packed else bytes)
-    assert_same(load(tmp_path))
-    assert_same(load(tmp_path / below / names[0]))
+    assert_same(load_dataset(tmp_path))
+    assert_same(load_dataset(tmp_path / below / names[0]))
 
 
 def test_idx_both_packed_and_not_as_torchvision_leaves_it(tmp_path):
     folder = write_idx(tmp_path / "MNIST" / "raw")
     for name in IDX_NAMES:
         write(folder / f"{name}.gz", b"broken off")
-    digits = load(tmp_path)
+    digits = load_dataset(tmp_path)
     assert_same(digits)
     assert digits.source == str(folder / IDX_NAMES[0])
 
 
 def test_idx_in_the_form_that_its_name_does_not_say(tmp_path):
-    assert_same(load(write_idx(tmp_path / "a", [f"{name}.gz" for name in IDX_NAMES])))
-    assert_same(load(write_idx(tmp_path / "b", pack=gzip.compress)))
+    assert_same(load_dataset(write_idx(tmp_path / "a", [f"{name}.gz" for name in IDX_NAMES])))
+    assert_same(load_dataset(write_idx(tmp_path / "b", pack=gzip.compress)))
 
 
 def test_idx_images_alone(tmp_path):
-    assert_same(load(write(tmp_path / "a" / IDX_NAMES[0], idx(TRAIN)).parent), labels=False, test=False)
-    assert_same(load(write(tmp_path / "b" / "any name", idx(TRAIN))), labels=False, test=False)
+    assert_same(load_dataset(write(tmp_path / "a" / IDX_NAMES[0], idx(TRAIN)).parent), labels=False, test=False)
+    assert_same(load_dataset(write(tmp_path / "b" / "any name", idx(TRAIN))), labels=False, test=False)
     write_idx(tmp_path / "c")
-    np.testing.assert_array_equal(load(tmp_path / "c" / IDX_NAMES[2]).train_images, TEST)
+    np.testing.assert_array_equal(load_dataset(tmp_path / "c" / IDX_NAMES[2]).train_images, TEST)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -172,10 +172,10 @@ def test_emnist_reads_upright(tmp_path, packed):
             name = f"emnist-{split}-{name.replace('t10k', 'test')}{'.gz' if packed else ''}"
             write(tmp_path / split / name, gzip.compress(data) if packed else data)
             write(tmp_path / "all" / name, gzip.compress(data) if packed else data)
-        assert_same(load(tmp_path / split))
-        assert_same(load(tmp_path / "all" / f"emnist-{split}-{IDX_NAMES[0]}{'.gz' if packed else ''}"))
+        assert_same(load_dataset(tmp_path / split))
+        assert_same(load_dataset(tmp_path / "all" / f"emnist-{split}-{IDX_NAMES[0]}{'.gz' if packed else ''}"))
     with pytest.raises(DataError, match="several data sets.*emnist-digits-train.*emnist-letters-train"):
-        load(tmp_path / "all")
+        load_dataset(tmp_path / "all")
 
 
 def test_image_folder(tmp_path):
@@ -185,7 +185,7 @@ def test_image_folder(tmp_path):
     write(tmp_path / "._digit_0.png", b"left by a Macintosh")
     write(tmp_path / "Thumbs.db", b"left by Windows")
     (tmp_path / "digit_5.png").mkdir()
-    assert_same(load(tmp_path), labels=False, test=False)
+    assert_same(load_dataset(tmp_path), labels=False, test=False)
     names, images = read_image_folder(str(tmp_path))
     assert names == ["digit_0.png", "digit_1.PNG", "digit_2.png", "digit_3.PNG", "digit_4.png"]
     np.testing.assert_array_equal(images, TRAIN)
@@ -223,7 +223,7 @@ def test_postscript_is_not_read_under_the_name_of_a_png(tmp_path, monkeypatch):
 
 def test_idx_comes_before_images(tmp_path):
     save(write_idx(tmp_path) / "preview.png", TEST[0], "RGB")
-    assert_same(load(tmp_path))
+    assert_same(load_dataset(tmp_path))
 
 
 # What cannot be used. Each entry writes something and returns its path.
@@ -371,7 +371,7 @@ def test_bad_data(tmp_path, make):
     tracemalloc.start()
     try:
         with pytest.raises(DataError) as caught:
-            load(path)
+            load_dataset(path)
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
@@ -385,7 +385,7 @@ def test_the_first_bad_picture_is_named(tmp_path):
         save(tmp_path / f"{number}.png", image)
     save(tmp_path / "3.png", np.zeros((30, 29), np.uint8))
     write(tmp_path / "4.png", b"")
-    for read in (load, read_image_folder):
+    for read in (load_dataset, read_image_folder):
         with pytest.raises(DataError, match=r"3\.png: 29x30 pixels"):
             read(tmp_path)
 
@@ -400,27 +400,27 @@ def test_bad_image_folders(tmp_path):
 @pytest.mark.parametrize("path", ["", "\0", "a\nb", "\ud800", "/dev/null", "/dev/zero"])
 def test_odd_paths(path):
     with pytest.raises(DataError) as caught:
-        load(path)
+        load_dataset(path)
     assert str(caught.value).isprintable()
 
 
 def test_names_inside_a_file_cannot_write_to_the_terminal(tmp_path):
     path = write(tmp_path / "a.npz", npz_of_members(**{"\x1b[2J\n": b""}))
     with pytest.raises(DataError) as caught:
-        load(path)
+        load_dataset(path)
     assert str(caught.value).isprintable()
 
 
-# Whatever the bytes: Digits or a DataError
+# Whatever the bytes: Dataset or a DataError
 
 
 def digits_or_error(path):
     try:
-        digits = load(path)
+        digits = load_dataset(path)
     except DataError as error:
         assert str(error).isprintable()
     else:
-        assert isinstance(digits, Digits)
+        assert isinstance(digits, Dataset)
         assert digits.train_images.dtype == np.uint8 and digits.train_images.shape[1:] == (28, 28)
 
 
@@ -484,7 +484,7 @@ def test_any_mutation_of_a_picture(place, data):
 @pytest.fixture
 def keras(tmp_path, monkeypatch):
     """A stand-in for Keras whose load_data can be set; data/mnist.npz is absent."""
-    monkeypatch.setattr(mnist, "MNIST", tmp_path / "data" / "mnist.npz")
+    monkeypatch.setattr(loading, "MNIST", tmp_path / "data" / "mnist.npz")
     stand_in = types.ModuleType("keras")
     stand_in.datasets = types.SimpleNamespace(mnist=types.SimpleNamespace(load_data=None))
     monkeypatch.setitem(sys.modules, "keras", stand_in)
@@ -499,7 +499,7 @@ def test_keras_serves_where_the_file_is_absent(keras):
         return (TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)
 
     keras.load_data = load_data
-    digits = load()
+    digits = load_dataset()
     assert_same(digits)
     assert digits.source == "keras.datasets.mnist"
     assert timeouts == [20] and socket.getdefaulttimeout() is None
@@ -519,8 +519,8 @@ def test_keras_without_network(keras, error):
 
     keras.load_data = load_data
     with pytest.raises(DataError, match="--data PATH") as caught:
-        load()
-    assert str(mnist.MNIST) in str(caught.value) and str(caught.value).isprintable()
+        load_dataset()
+    assert str(loading.MNIST) in str(caught.value) and str(caught.value).isprintable()
     assert socket.getdefaulttimeout() is None
 
 
@@ -528,23 +528,23 @@ def test_keras_without_network(keras, error):
 def test_keras_answers_nonsense(keras, answer):
     keras.load_data = lambda: answer
     with pytest.raises(DataError, match="--data PATH"):
-        load()
+        load_dataset()
 
 
 def test_no_keras_at_all(keras, monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(DataError, match="--data PATH"):
-        load()
+        load_dataset()
 
 
 def test_keras_is_not_asked_for_a_damaged_file(keras):
     keras.load_data = lambda: pytest.fail("asked")
-    write(mnist.MNIST, b"damaged")
+    write(loading.MNIST, b"damaged")
     with pytest.raises(DataError, match=r"mnist\.npz: cannot be read"):
-        load()
+        load_dataset()
 
 
 def test_nothing_heavy_is_imported():
-    code = "import sys, support.mnist; print({'PIL', 'keras', 'tensorflow'} & set(sys.modules))"
-    root = Path(mnist.__file__).parent.parent
+    code = "import sys, support.datasets.loading; print({'PIL', 'keras', 'tensorflow'} & set(sys.modules))"
+    root = Path(loading.__file__).parents[2]
     assert subprocess.check_output([sys.executable, "-c", code], cwd=root, text=True) == "set()\n"

@@ -6,11 +6,11 @@ import zipfile
 
 import numpy as np
 
-from support.devices import keras, tf
 from support.errors import InputError
-from support.files import write_whole
-from support.inputs import check_sizes, kind, read_member
-from support.ownership import NAME
+from support.machine.devices import keras, tf
+from support.results.files import write_whole
+from support.results.inputs import check_sizes, kind, read_member
+from support.results.ownership import NAME
 
 # What a model file may be built from, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
 # whose graph may write files. A layer that Keras gets tomorrow is refused until it is added here.
@@ -68,7 +68,7 @@ def load_generator(path):
     if foreign:
         raise ModelError(
             f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "
-            "support/models.py lists"
+            "support/results/models.py lists"
         )
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.devices import keras, tf
+from support.machine.devices import keras, tf
 
 CLASSIFIER = Path(__file__).with_name("digit_classifier.keras")
 FEATURES = "features"

@@ -1,15 +1,56 @@
-"""What the WGAN with weight clipping is compared with: the gradient penalty, and the networks of two other GANs.
+"""What makes a run one GAN or another, and the other GANs: recipes, networks, gradient penalty.
 
-One has convolutions, one has none. Their discriminators, with dropout, tell real images from generated ones; their
-scores are logits: the sigmoid is in the objective.
+The default GAN, a WGAN with clipped weights, stands in the script. It is compared with these. The discriminators of
+`dcgan` and `gan` have dropout and return logits: the sigmoid is in the objective.
 """
 
-from support import randomness
-from support.devices import keras, tf
-from support.layers import STRIDED, initializers, mean
+from dataclasses import dataclass
+
+from support.machine import randomness
+from support.machine.devices import keras, tf
+from support.machine.training_layers import STRIDED, initializers, mean
 
 LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distance is half as large again
 DROPOUT = 0.1  # of both discriminators; with the usual 0.3 it is a quarter to a half as large again
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train: the defaults of the options of the same names, and what has no option."""
+
+    epochs: int
+    batch_size: int
+    n_critic: int
+    learning_rate: float
+    latent_dim: int = 100
+    clip: float | None = None  # None: the weights are not clipped
+    networks: str = "convolutional"  # a key of the script's NETWORKS
+    objective: str = "wasserstein"  # or "cross-entropy"
+    penalty: float = 0.0  # weight of the gradient penalty
+    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
+    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
+    choices: int = 0  # so many kinds of images are kept apart, see build_generator
+    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
+    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
+    decay: bool = True  # the learning rate falls linearly, nearly to zero
+
+
+# The settings were searched for: benchmarks/results/search.md.
+OTHER_RECIPES = {
+    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
+    "wgan-gp": Recipe(
+        epochs=8, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
+        generator_batch=2,
+    ),
+    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
+    # et al. 2014).
+    "dcgan": Recipe(
+        epochs=4, batch_size=32, n_critic=1, learning_rate=1e-3, networks="dcgan", objective="cross-entropy"
+    ),
+    "gan": Recipe(
+        epochs=29, batch_size=64, n_critic=1, learning_rate=1e-3, networks="dense", objective="cross-entropy"
+    ),
+}  # fmt: skip
 
 
 def build_dcgan_discriminator(seed=0, layers=None):
@@ -90,6 +131,12 @@ def build_dense_generator(latent_dim=100, choices=0, seed=0, layers=None):
         [keras.Input((latent_dim,), name="latent"), *hidden, pixels, layers.Reshape((28, 28, 1), name="digit")],
         name="generator",
     )
+
+
+NETWORKS = {
+    "dcgan": (build_dcgan_discriminator, build_dcgan_generator),
+    "dense": (build_dense_discriminator, build_dense_generator),
+}
 
 
 def gradient_penalty(critic, real, fake, seed):

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from support import checkpoints, comparisons, devices, files, layers, pictures, replicas, tensorboard
-from support.devices import tf
+from support import other_gans
 from support.errors import TrainingError
-from support.models import save_model
-from support.ownership import is_ours, refuse_others
+from support.machine import devices, replicas, training_layers
+from support.machine.devices import tf
+from support.results import checkpoints, files, pictures, tensorboard
+from support.results.models import save_model
+from support.results.ownership import is_ours, refuse_others
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
@@ -25,7 +27,7 @@ def describe_run(options, recipe, digits, version, script=None):
 
     script: the path of the program, whose checksum shows whether its networks and constants were edited since.
     """
-    sources = [Path(source) for source in (script, comparisons.__file__, layers.__file__) if source]
+    sources = [Path(source) for source in (script, other_gans.__file__, training_layers.__file__) if source]
     about = {
         "options": asdict(options),
         "recipe": asdict(recipe),

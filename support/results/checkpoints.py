@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from support.errors import InputError
-from support.files import flush, write_whole
-from support.ownership import is_ours
+from support.results.files import flush, write_whole
+from support.results.ownership import is_ours
 
 KEPT = 2
 # What a resumed run may have different from the one that was interrupted.

@@ -1,7 +1,7 @@
 """Data sets in, uint8 arrays out.
 
-`load` reads MNIST, or whatever else comes as 28x28 grey images, and trusts none of it: a file that is wrong ends in a
-DataError of one line, and memory follows the bytes that are there, never the number that a header promises.
+`load_dataset` reads MNIST or any other 28x28 grey images, and trusts none of it. A file that is wrong ends in a DataError
+of one line. Memory use depends on the bytes that are there, never on a number in a header.
 """
 
 import gzip
@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from support.errors import InputError
-from support.inputs import kind
+from support.results.inputs import kind
 
-MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist.npz"
+MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
 SIDE, MOST_IMAGES = 28, 2_000_000  # 1.5 GiB in memory, and once more on the device
 NAMES = ("x_train", "y_train", "x_test", "y_test")  # images x, labels y: what keras.datasets calls them
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -37,7 +37,7 @@ class DataError(InputError):
 
 
 @dataclass(frozen=True)
-class Digits:
+class Dataset:
     """A data set. Images: uint8 [n, 28, 28], 0 to 255, upright. Labels: int64 [n], 0 or more. None: not there."""
 
     train_images: np.ndarray
@@ -48,8 +48,8 @@ class Digits:
     sha256: str  # of the shape and bytes of train_images: the same digits give the same sum out of any container
 
 
-def load(path=None):
-    """Read a data set into Digits; DataError for all that cannot be used.
+def load_dataset(path=None):
+    """Read a data set into Dataset; DataError for all that cannot be used.
 
     path None: the MNIST of this repository; only where its file is absent, the one that Keras keeps or downloads.
     An .npz file: x_train [n, 28, 28] or [n, 28, 28, 1] uint8 and, where there are any, y_train [n], x_test, y_test.
@@ -125,8 +125,8 @@ def _check_form(name, shape, dtype, where):
         raise DataError(f"{where}: is {dtype} {list(shape)}; {wanted}, n from 1 to {MOST_IMAGES}")
 
 
-def _digits(arrays, source):
-    """Digits out of {"x_train": array, ...}, whose forms have been checked."""
+def _dataset(arrays, source):
+    """Dataset out of {"x_train": array, ...}, whose forms have been checked."""
     fields = []
     for part in ("train", "test"):
         images, labels = arrays.get(f"x_{part}"), arrays.get(f"y_{part}")
@@ -140,7 +140,7 @@ def _digits(arrays, source):
         fields += images, labels
     checksum = hashlib.sha256(repr(fields[0].shape).encode())
     checksum.update(fields[0])
-    return Digits(*fields, source=source, sha256=checksum.hexdigest())
+    return Dataset(*fields, source=source, sha256=checksum.hexdigest())
 
 
 def _read_exactly(stream, size, where):
@@ -160,7 +160,7 @@ def _load_npz(path, source):
         if "x_train" not in members:
             raise DataError(f"{path}: holds {list(members)[:9]}; name the training images x_train")
         arrays = {n: _read_npy(n, archive, members[n], f"{path}: {n}") for n in NAMES if n in members}
-        return _digits(arrays, source)
+        return _dataset(arrays, source)
 
 
 def _members(archive):
@@ -196,7 +196,7 @@ def _load_folder(folder):
         raise DataError(f"{folder}: holds several data sets; give the path of one file of training images: {files}")
     if not sets and not _picture_names(folder):
         raise DataError(f"{folder}: holds neither IDX files of training images nor pictures; give {ACCEPTED}")
-    return _load_idx(*sets.values()) if sets else _digits({"x_train": read_image_folder(folder)[1]}, str(folder))
+    return _load_idx(*sets.values()) if sets else _dataset({"x_train": read_image_folder(folder)[1]}, str(folder))
 
 
 def _load_idx(path):
@@ -212,7 +212,7 @@ def _load_idx(path):
     arrays = {name: _read_idx(name, file) for name, file in files.items()}
     if own and own[1]:  # EMNIST stores its images transposed
         arrays |= {name: array.transpose(0, 2, 1) for name, array in arrays.items() if name.startswith("x")}
-    return _digits(arrays, str(path))
+    return _dataset(arrays, str(path))
 
 
 def _read_idx(name, path):
@@ -260,7 +260,7 @@ def _load_from_keras():
         arrays = dict(zip(NAMES, sum(keras.datasets.mnist.load_data(), ()), strict=True))
         for name, array in arrays.items():
             _check_form(name, array.shape, array.dtype, f"keras.datasets.mnist: {name}")
-        return _digits(arrays, "keras.datasets.mnist")
+        return _dataset(arrays, "keras.datasets.mnist")
     except Exception as error:
         raise DataError(f"no {MNIST}, and Keras gets none ({error}); put it there or give --data PATH") from error
     finally:

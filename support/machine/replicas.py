@@ -15,8 +15,8 @@ import subprocess
 import sys
 import threading
 
-from support import devices, randomness
-from support.devices import DeviceError, tf
+from support.machine import devices, randomness
+from support.machine.devices import DeviceError, tf
 
 FEWEST = 32  # images that are worth a GPU of their own: with fewer, it mostly starts operations
 _cluster = None  # the strategy, once it is made

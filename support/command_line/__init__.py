@@ -1,0 +1,1 @@
+"""Options, progress, interrupts, and how a run ends."""

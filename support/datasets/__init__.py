@@ -1,0 +1,1 @@
+"""Data in: .npz files, IDX files, folders of images."""

@@ -1,0 +1,1 @@
+"""How good are the digits? Figures, and the classifier that they rest on."""

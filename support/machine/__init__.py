@@ -1,0 +1,1 @@
+"""Devices, several machines, and everything that makes an iteration quick."""

@@ -1,0 +1,1 @@
+"""What a run leaves: models, checkpoints, pictures, the folder of images."""
