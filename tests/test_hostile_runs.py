@@ -172,6 +172,7 @@ DAMAGED = [
     ("history with NaN", record(history=[unlike(critic_loss=float("nan"))])),
     ("history with a huge number", record(history=[unlike(critic_loss=10**400)])),
     ("history without epochs", record(history=[{"loss": 1.0}])),
+    ("history without seconds", record(history=[{"epoch": 1, "step": 4}])),
     ("history of unlike rows", record(history=[unlike(), unlike(critic_loss=1.0)])),
     ("no history", record(history=None)),
     ("seconds a text", record(seconds="1")),

@@ -124,10 +124,9 @@ def _read(path):
         arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
     rows = record["history"]
     numbers = [record["seconds"], *(value for row in rows for value in row.values())]
-    columns = {"epoch", "step", "seconds"}
     if not (isinstance(rows, list) and all(map(math.isfinite, numbers))):
         raise ValueError("no history")
-    if not all(row.keys() == rows[0].keys() >= columns for row in rows):
+    if not all(row.keys() == rows[0].keys() >= {"epoch", "step", "seconds"} for row in rows):
         raise ValueError("no columns")
     if not all(isinstance(record["about"][group], dict) for group in (*DECIDE, "versions", "device")):
         raise ValueError("no options")

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import math
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -60,8 +59,13 @@ def check_folder(folder, steps, epochs=()):
 def _samples(folder):
     """Pairs of an epoch's number and its picture's path for what has the name of such a picture, whatever it is."""
     for path in Path(folder, "training/samples").glob("epoch_*.png"):
-        if number := re.fullmatch(r"epoch_(\d{4,})\.png", path.name):
-            yield int(number[1]), path
+        number = path.stem.removeprefix("epoch_")
+        if number.isdecimal() and path.name == _picture_name(int(number)):
+            yield int(number), path
+
+
+def _picture_name(epoch):
+    return f"epoch_{epoch:04d}.png"
 
 
 class Run:
@@ -186,4 +190,4 @@ class Run:
             self.warned.add(path)
 
     def _picture(self, epoch):
-        return self.folder / f"samples/epoch_{epoch:04d}.png"
+        return self.folder / "samples" / _picture_name(epoch)
