@@ -1,6 +1,6 @@
 """Data sets in, uint8 arrays out.
 
-`load_dataset` reads MNIST or any other 28x28 grey images, and trusts none of it. A file that is wrong ends in a DataError
+`load_dataset` reads MNIST or any other 28x28 grey images, and trusts none of it. A wrong file ends in a DataError
 of one line. Memory use depends on the bytes that are there, never on a number in a header.
 """
 
