@@ -405,8 +405,9 @@ def generate(generator, options, about, interrupts):
     parts = draw_digits(generator, numbers.stop, options.seed, numbers.start)
     image_folder.fill(options.images_dir, pictures.encode_ahead(parts), options.images, about, options.shard)
     with interrupts.deferred():  # the new digits take the old ones' place at one stroke
-        image_folder.finish(options.images_dir)
-    say(f"{len(numbers)} digits in {options.images_dir}, {clock(time.monotonic() - start)}")
+        whole = image_folder.finish(options.images_dir)
+    waiting = "" if whole else "; they appear when all shards are done"
+    say(f"{len(numbers)} digits in {options.images_dir}, {clock(time.monotonic() - start)}{waiting}")
 
 
 def interpolate(generator, options):
@@ -453,14 +454,18 @@ def run(options, interrupts):
         return
     model_path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = None if digits else load_generator(model_path)
+    written = {step: options.images_dir if step == "generate" else options.models_dir for step in options.steps}
+    for folder in filter(None, [*written.values(), options.tensorboard]):
+        files.check_folder(folder)
+    if "generate" in options.steps:
+        image_folder.check(options.images_dir, options.images, options.shard)
     with contextlib.ExitStack() as held:
-        written = {step: options.images_dir if step == "generate" else options.models_dir for step in options.steps}
         for folder in {os.path.realpath(folder): folder for folder in written.values()}.values():
             held.enter_context(files.own_folder(folder, options.shard))
         if options.tensorboard:
             files.make_folder(options.tensorboard)
         if "generate" in options.steps:
-            image_folder.check(options.images_dir, options.images, options.shard)
+            image_folder.finish(options.images_dir)  # what a run that was killed left half done
         if digits:
             with interrupts.deferred():
                 generator, _ = train(digits, options, interrupts)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from conftest import ROOT, TINY, write_small_data
-from faults import leftovers, read_whole
+from faults import WORKING, leftovers, read_whole
 
 # Other numbers than the earlier run's, so that each of its files is told from ours and some have to go.
 OURS = ("--seed", 6, "--epochs", 4, "--images", 400)
@@ -156,9 +156,9 @@ def phase(folder, printed, status):
     images, epochs = folder / "generated_images", len(re.findall("^epoch ", printed, re.M))
     if status != -signal.SIGKILL:
         return "after the end"
-    if (images / ".complete").exists():
+    if (images / WORKING / "swapping").exists():
         return "moving the images into place"
-    if (images / ".partial").exists():
+    if (images / WORKING).exists():
         return "writing images"
     for path in leftovers(folder):
         return {".npz": "writing a checkpoint", ".keras": "writing a model"}.get(
@@ -176,7 +176,7 @@ def check_killed(folder, files, given, situation):
         assert files.get(name) in (before.get(name), after[name]), f"{name} is neither the earlier nor the new one"
     stand, old, new = (only_images(of) for of in (files, before, after))
     assert stand.items() <= old.items() | new.items(), "images are neither the earlier nor the new ones"
-    if not (folder / "generated_images/.complete").exists():
+    if not (folder / "generated_images" / WORKING / "swapping").exists():
         assert stand in (old, new), "the images are a mixture"
 
 

@@ -141,7 +141,7 @@ RESUMED = [
     ("run.json", "create training/.json", 1, 0),
     ("the animation", "create training/.gif", 1, 1 << 16),
     ("the curves", "create training/.png", 1, 1 << 14),
-    ("the images", "create .partial/.png", 100, 0),
+    ("the images", "create writing-1-of-1/.png", 100, 0),
 ]
 
 
@@ -253,13 +253,17 @@ def test_a_folder_without_the_right_to_write_is_refused_though_it_holds_a_lock(t
 
 
 def test_images_that_a_killed_run_left_unfinished_do_not_count_as_space_taken(tmp_path, monkeypatch):
-    (tmp_path / ".partial").mkdir()
-
-    def usage(folder):
-        return SimpleNamespace(free=0 if (tmp_path / ".partial").exists() else 1 << 30)
-
-    monkeypatch.setattr(image_folder.shutil, "disk_usage", usage)
-    image_folder.check(tmp_path, 1000)
+    monkeypatch.setattr(image_folder.shutil, "disk_usage", lambda folder: SimpleNamespace(free=4096))
+    unfinished = tmp_path / files.WORKING / "writing-2-of-3"
+    unfinished.mkdir(parents=True)
+    for number in range(29):
+        (unfinished / f"{number}.png").write_text("")
+    image_folder.check(tmp_path, 30)
+    with pytest.raises(files.FolderError, match="MiB"):
+        image_folder.check(tmp_path, 31)
+    with pytest.raises(files.FolderError, match="MiB"):  # another shard, perhaps still running
+        image_folder.check(tmp_path, 30, (1, 3))
+    assert len(list(unfinished.iterdir())) == 29
 
 
 def test_a_killed_run_leaves_whole_files_and_the_next_one_makes_up_for_it(finished, tmp_path):

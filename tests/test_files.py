@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -51,16 +52,16 @@ def test_images_that_fail_half_way_leave_the_old_ones(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         image_folder.fill(tmp_path, batches(), 5, {})
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"old"] * 5
-    assert not (tmp_path / ".partial").exists()
+    assert not (tmp_path / files.WORKING).exists()
 
 
-@pytest.mark.parametrize("moves", [0, 1, 3, 6])
+@pytest.mark.parametrize("moves", [0, 1, 3, 5])  # of six
 def test_a_move_that_was_cut_off_is_finished_by_the_next_run(tmp_path, monkeypatch, moves):
     fill(tmp_path, 9, b"old")
     replace, left = os.replace, [moves]
 
     def replace_some(source, target):
-        if os.path.basename(os.path.dirname(source)) == ".complete":
+        if "swapping" in str(source):
             if not left[0]:
                 raise KeyboardInterrupt
             left[0] -= 1
@@ -70,10 +71,14 @@ def test_a_move_that_was_cut_off_is_finished_by_the_next_run(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path, 6)
     monkeypatch.undo()
+    with pytest.raises(files.FolderError, match="the next run"):  # a reader is not given a mixture
+        image_folder.check_whole(tmp_path)
     image_folder.check(tmp_path, 6)
+    image_folder.finish(tmp_path)
+    image_folder.check_whole(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"new"] * 6
     assert json.loads((tmp_path / ".digits.json").read_text())["images"] == 6
-    assert not (tmp_path / ".complete").exists()
+    assert not (tmp_path / files.WORKING).exists()
 
 
 def test_more_than_a_hundred_thousand_images_sort_by_number():
@@ -114,13 +119,75 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def leave_temporary(path):
+    """What write_whole leaves beside `path` when its process is killed: the path of that file."""
+    code = (
+        "import os, sys; from support.results.files import write_whole; w = write_whole(sys.argv[1]); t = w.__enter__()"
+    )
+    code += "; t.touch(); print(t, flush=True); os._exit(9)"
+    process = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True)
+    return Path(process.stdout.strip())
+
+
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / "training").mkdir()
-    left = tmp_path / "training" / ".run.123.partial.json"
     (tmp_path / "other_run").mkdir()  # with a process of its own, perhaps writing just now
-    others = [tmp_path / name for name in (".mine.partial.json", "run.123.partial.json", "other_run/.a.1.partial.npz")]
-    for path in (left, *others):
-        path.write_text("")
+    left = [leave_temporary(tmp_path / name) for name in ("a.keras", "training/run.json")]
+    others = [leave_temporary(tmp_path / "other_run/a.npz")]
+    names = (".movie.2024.partial.mp4", ".run.123.partial.json", f".{'a' * 24}.partial.json", "run.1.partial.json")
+    others += [tmp_path / name for name in names]
+    for path in others:
+        path.write_text("mine")
+    folder = tmp_path / "training" / left[1].name.replace("json", "png")  # our name, but no file
+    folder.mkdir()
+    assert all(path.exists() for path in left)
     with files.own_folder(tmp_path):
-        assert not left.exists()
-        assert all(path.exists() for path in others)
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in others) and folder.exists()
+
+
+def test_the_kinds_of_things(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert [files.kind_of(tmp_path / name) for name in (".", "file", "none", "file/below")] == [
+        *("folder", "file", "nothing", "nothing")
+    ]
+    assert files.kind_of(tmp_path / ("a" * 300)) == files.kind_of("a\0b") == "other"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right, and there are no FIFOs")
+def test_links_and_fifos_are_of_another_kind(tmp_path):
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("none")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "fifo")
+    names = ("link", "dangling", "circle", "fifo")
+    assert {files.kind_of(tmp_path / name) for name in names} == {"other"}
+    follow = [files.kind_of(tmp_path / name, follow_links=True) for name in names]
+    assert follow == ["file", "nothing", "other", "other"]
+    assert [files.read_json(tmp_path / name) for name in names] == [None] * 4
+
+
+JSON = [
+    "",
+    "[1]",
+    "null",
+    "1",
+    '"text"',
+    "{",
+    "{'a': 1}",
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    '{"a": ' + "9" * 5000 + "}",
+]
+
+
+@pytest.mark.parametrize("text", [*JSON, '{"a": "' + "a" * (1 << 20) + '"}'], ids=range(len(JSON) + 1))
+def test_what_is_no_small_json_file_of_a_dictionary_reads_as_nothing(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert files.read_json(path) is None
+    path.write_bytes(b'{"a": "\xff"}')
+    assert files.read_json(path) is None
+    path.write_text('{"a": 1}')
+    assert files.read_json(path) == {"a": 1}

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +39,10 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
     whole.mkdir()
     process = run_script("generate", "--model", model, "--images", 1203, "--seed", 5, cwd=whole)
     assert process.returncode == 0, process.stderr
-    for process in shards(model, tmp_path, 3, 1203):
+    processes = shards(model, tmp_path, 3, 1203)
+    for process in processes:
         assert process.returncode == 0 and process.stderr.startswith("401 digits in "), process.stderr
+    assert sum("when all shards are done" in process.stderr for process in processes) == 2
     assert everything(tmp_path / "images") == everything(whole / "generated_images")
     # Shards of another generator, under the same name, are not taken for the rest of these.
     manifest = json.loads((tmp_path / "images/.digits.json").read_text(encoding="utf-8"))
@@ -48,8 +51,9 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
 
 def fill(folder, total, shard=None, content=b"new"):
     """What `generate` does, with images of that content."""
+    image_folder.check(folder, total, shard)
     with files.own_folder(folder, shard):
-        image_folder.check(folder, total, shard)
+        image_folder.finish(folder)
         count = len(files.part_of(total, shard))
         image_folder.fill(folder, [[content] * count], total, {"seed": content.decode()}, shard)
         image_folder.finish(folder)
@@ -59,17 +63,25 @@ def images(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-@pytest.mark.parametrize("before", [(50, None), (30, None), (100_002, (1, 2500))])  # the last has longer names
+def whole(count, content=b"new"):
+    return {image_folder.image_name(number, count): content for number in range(count)}
+
+
+def assert_nothing_but_images(folder):
+    assert sorted(path.name for path in folder.glob(".*")) == [".digits.json", ".lock"]
+
+
+@pytest.mark.parametrize("before", [(50, None), (30, None), (100_002, (1, 2500))])  # the last never became a set
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
-def test_shards_take_the_place_of_all_images_of_an_earlier_run(tmp_path, before, order):
+def test_the_last_shard_puts_all_images_in_the_place_of_an_earlier_run(tmp_path, before, order):
     fill(tmp_path, *before, content=b"old")
-    after = 40
+    earlier, after = images(tmp_path), 40
     for part in order:
-        assert b"old" in images(tmp_path).values()
+        assert images(tmp_path) == earlier
         fill(tmp_path, after, (part, 3))
-    assert images(tmp_path) == {image_folder.image_name(number, after): b"new" for number in range(after)}
+    assert images(tmp_path) == whole(after)
     assert json.loads((tmp_path / ".digits.json").read_text(encoding="utf-8")) == {"images": after, "seed": "new"}
-    assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
+    assert_nothing_but_images(tmp_path)
 
 
 @pytest.mark.parametrize(("before", "after"), [(100, 10), (12, 20), (20, 20)])
@@ -78,54 +90,159 @@ def test_shards_take_the_place_of_all_images_of_an_earlier_run(tmp_path, before,
 def test_shards_take_the_place_of_what_fewer_of_as_many_shards_left(tmp_path, before, after, left, order):
     fill(tmp_path, before, (left, 3), b"old")
     for part in order:
+        assert not images(tmp_path)
         fill(tmp_path, after, (part, 3))
-    assert images(tmp_path) == {image_folder.image_name(number, after): b"new" for number in range(after)}
-    assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
+    assert images(tmp_path) == whole(after)
+    assert_nothing_but_images(tmp_path)
 
 
 def test_one_run_takes_the_place_of_shards_that_never_became_complete(tmp_path):
     for part in (1, 3):
         fill(tmp_path, 30, (part, 4), b"old")
     fill(tmp_path, 10)
-    assert images(tmp_path) == {image_folder.image_name(number, 10): b"new" for number in range(10)}
-    assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
+    assert images(tmp_path) == whole(10)
+    assert_nothing_but_images(tmp_path)
 
 
-def test_shards_of_different_seeds_do_not_pass_for_one_set(tmp_path):
+@pytest.mark.parametrize("other", [(10, (2, 2), b"two"), (12, (2, 2), b"one"), (10, (2, 3), b"one")])
+def test_shards_of_another_seed_total_or_number_of_parts_do_not_pass_for_one_set(tmp_path, other):
     fill(tmp_path, 10, (1, 2), b"one")
+    fill(tmp_path, *other)
+    assert not images(tmp_path) and not (tmp_path / ".digits.json").exists()
+    fill(tmp_path, 10, (1, 2), b"one")
+    assert not images(tmp_path)
+    fill(tmp_path, 10, (2, 2), b"one")
+    assert images(tmp_path) == whole(10, b"one")
+    assert_nothing_but_images(tmp_path)
+
+
+def test_a_shard_may_be_repeated_before_and_after_its_set_is_complete(tmp_path):
+    fill(tmp_path, 10, (1, 2), b"one")
+    fill(tmp_path, 10, (1, 2), b"two")
     fill(tmp_path, 10, (2, 2), b"two")
-    assert not (tmp_path / ".digits.json").exists()
-    assert len(list(tmp_path.glob(".digits-*-of-2.json"))) == 2
+    assert images(tmp_path) == whole(10, b"two")
+    (tmp_path / "digit_00000.png").unlink()
+    fill(tmp_path, 10, (1, 2), b"two")
+    assert images(tmp_path) == whole(10, b"two")
+    assert_nothing_but_images(tmp_path)
+
+
+def test_parts_that_were_drawn_into_folders_of_their_own_are_put_together_by_repeating_one(tmp_path):
+    for part in (1, 2, 3):
+        fill(tmp_path / str(part), 30, (part, 3))
+        shutil.copytree(tmp_path / str(part), tmp_path / "together", dirs_exist_ok=True)
+    fill(tmp_path / "together", 30, (1, 3))
+    assert images(tmp_path / "together") == whole(30)
+    assert_nothing_but_images(tmp_path / "together")
 
 
 def test_a_shard_leaves_files_of_the_user_and_refuses_to_replace_one(tmp_path):
     mine = [tmp_path / name for name in (".complete-mine", ".partial_2", ".digits-of-mine.json", "digit_00007.png")]
     for path in mine:
         path.write_text("mine")
-    fill(tmp_path, 10, (1, 2))
-    with pytest.raises(files.FolderError, match="digit_00007"):
-        fill(tmp_path, 10, (2, 2))
+    for part in (1, 2):  # both: their images appear together
+        with pytest.raises(files.FolderError, match="digit_00007"):
+            fill(tmp_path, 10, (part, 2))
+    assert sorted(tmp_path.iterdir()) == sorted(mine)
+    mine.pop().unlink()
+    for part in (1, 2):
+        fill(tmp_path, 10, (part, 2))
+    assert images(tmp_path) == whole(10)
     assert all(path.read_text() == "mine" for path in mine)
 
 
-def test_a_shard_that_was_killed_in_its_move_is_finished_by_any_other(tmp_path, monkeypatch):
-    fill(tmp_path, 10, content=b"old")
-    replace, left = os.replace, [3]
+def test_a_file_of_the_user_that_comes_between_two_shards_stays(tmp_path):
+    fill(tmp_path, 10, (1, 2))
+    with files.own_folder(tmp_path, (2, 2)):
+        image_folder.fill(tmp_path, [[b"new"] * 5], 10, {"seed": "new"}, (2, 2))
+        (tmp_path / "digit_00007.png").write_text("mine")
+        with pytest.raises(FileExistsError, match="not written by this program"):
+            image_folder.finish(tmp_path)
+    assert images(tmp_path) == {"digit_00007.png": b"mine"}
+    image_folder.check_whole(tmp_path)
+    (tmp_path / "digit_00007.png").unlink()
+    with files.own_folder(tmp_path, (2, 2)):
+        assert image_folder.finish(tmp_path)
+    assert images(tmp_path) == whole(10)
 
-    def replace_some(source, target):
-        if ".complete" in os.path.dirname(source):
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-        replace(source, target)
 
-    monkeypatch.setattr(os, "replace", replace_some)
-    with pytest.raises(KeyboardInterrupt):
-        fill(tmp_path, 10, (1, 2))
-    monkeypatch.undo()
-    fill(tmp_path, 10, (2, 2))
-    assert images(tmp_path) == {image_folder.image_name(number, 10): b"new" for number in range(10)}
-    assert sorted(path.name for path in tmp_path.glob(".*")) == [".digits.json", ".lock"]
+# Each operation on files of a run, one after the other, is the last one of a process that is killed before it.
+KILLED = """
+import itertools, os, sys
+import faults
+from support.results import files
+from support.results import image_folder
+folder, left = sys.argv[1], int(sys.argv[2])
+def before(operation):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+image_folder.check(folder, 6, (2, 2))
+faults.watch_files(folder, before)
+with files.own_folder(folder, (2, 2)):
+    image_folder.finish(folder)
+    image_folder.fill(folder, [[b"new"] * 3], 6, {"seed": "new"}, (2, 2))
+    image_folder.finish(folder)
+"""
+
+
+@pytest.mark.parametrize("again", [(6, (2, 2), b"new"), (6, (1, 2), b"new"), (4, None, b"newest")])
+def test_a_shard_that_is_killed_at_any_moment_loses_nothing(tmp_path, again):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    for moment in itertools.count():
+        folder = tmp_path / str(moment)
+        fill(folder, 8, content=b"old")
+        for seed in (b"older", b"new"):
+            fill(folder, 6, (1, 2), seed)
+        fill(folder, 6, (2, 3), b"old")  # which others discard
+        process = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(moment)], env=environment)
+        found = images(folder)
+        assert found.items() <= whole(8, b"old").items() | whole(6).items()
+        if found not in (whole(8, b"old"), whole(6)):
+            with pytest.raises(files.FolderError, match="finishes that"):
+                image_folder.check_whole(folder)
+        if process.returncode == 0:
+            break
+        assert process.returncode == 9
+        fill(folder, *again)
+        if again[2] == b"newest":
+            assert images(folder) == whole(4, b"newest")
+        elif found == whole(8, b"old") and again[1] == (1, 2) and images(folder) == found:
+            fill(folder, 6, (2, 2))  # the part that was killed
+        if again[2] == b"new":
+            assert images(folder) == whole(6)
+        assert not list(folder.rglob("swapping"))
+    assert moment > 15
+    assert images(folder) == whole(6)
+
+
+SHARD = """
+import sys
+from support.results import files
+from support.results import image_folder
+folder, shard = sys.argv[1], eval(sys.argv[2])
+print("ready", flush=True)
+input()
+with files.own_folder(folder, shard):
+    image_folder.fill(folder, [[b"new"] * 50] * 4, 800, {"seed": "new"}, shard)
+    image_folder.finish(folder)
+"""
+
+
+def test_shards_that_end_at_once_make_one_set(tmp_path):
+    fill(tmp_path, 800, content=b"old")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    commands = [[sys.executable, "-c", SHARD, str(tmp_path), repr((part, 4))] for part in (1, 2, 3, 4)]
+    processes = [subprocess.Popen(command, **pipes) for command in commands]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+    assert images(tmp_path) == whole(800)
+    assert_nothing_but_images(tmp_path)
 
 
 HOLD = """

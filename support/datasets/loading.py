@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from support.errors import InputError
+from support.results.image_folder import check_whole
 from support.results.inputs import kind
 
 MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
@@ -79,6 +80,7 @@ def read_image_folder(folder):
     in whatever way it stores that: as black and white, as 8 bits of grey, as a palette or RGB with three equal channels
     and nothing transparent. An animation gives its first frame. Colour, 16 bits a pixel or another size: DataError.
     """
+    check_whole(folder)
     with _reading(folder):
         names = _picture_names(folder)
     if not 1 <= len(names) <= MOST_IMAGES:

@@ -1,17 +1,47 @@
-"""Files and folders that appear whole or not at all, and the lock that keeps two runs apart."""
+"""Files and folders that appear whole or not at all, what a path is before it is opened, and the lock of a folder."""
 
 import contextlib
+import json
 import os
 import re
 import secrets
+import stat
 import tempfile
+import time
+import zlib
 from pathlib import Path
 
 from support.errors import InputError
 
+WORKING = ".wgan_handwritten_digits"  # the folder inside --images-dir where support/image_folder.py prepares images
+LOCKED = 1 << 20  # bytes of the lock that shards divide; the next one is for `alone`
+_locks = {}  # open locks by folder: if a process closes any file of that path, POSIX drops all of its locks on it
+
 
 class FolderError(InputError):
     """A folder cannot be used."""
+
+
+def kind_of(path, follow_links=False):
+    """What is there: "file", "folder", "nothing" or "other" (a link, a FIFO, a device, what cannot be looked at)."""
+    try:
+        mode = os.stat(path, follow_symlinks=follow_links).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except (OSError, ValueError):
+        return "other"
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+def read_json(path, most=1 << 20):
+    """The dictionary in a JSON file of at most so many bytes; None for anything else, whatever is at `path`."""
+    try:
+        if kind_of(path) != "file" or os.path.getsize(path) > most:
+            return None
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager
@@ -21,8 +51,9 @@ def write_whole(path):
     The bytes are on the disk before the name is: a reader, a crash or a full disk never meets half a file.
     """
     path = Path(path)
-    # Not the process's number, which is no one's own among containers that share a disk.
-    temporary = path.with_name(f".{path.stem}.{secrets.randbits(64)}.partial{path.suffix}")
+    # Not the process's number: containers that share a disk have equal ones. The checksum proves that we made the file.
+    token = secrets.token_hex(8)
+    temporary = path.with_name(f".{token}{zlib.crc32(token.encode()):08x}.partial{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -56,45 +87,91 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def make_folder(folder):
-    """Makes `folder` where it is missing. Raises FolderError where no file can be made in it."""
+def check_folder(folder):
+    """Raises FolderError if no file can be written to `folder`, which need not exist yet. Changes nothing.
+
+    Returns the folder itself or, if it does not exist, the nearest one above it that does.
+    """
+    existing = folder = Path(folder)
+    if WORKING in Path(os.path.realpath(folder)).parts:
+        raise FolderError(f"{folder}: {WORKING} is for this program's own files; choose another folder")
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        while not os.path.lexists(existing) and existing != existing.parent:
+            existing = existing.parent
+        for name in (*folder.relative_to(existing).parts, folder / ("x" * 100)):  # is one too long?
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(existing / name)
+        tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
+    if kind_of(folder / ".lock") not in ("file", "nothing"):
+        raise FolderError(f"{folder / '.lock'}: is not a regular file; move it, or choose another folder")
+    return existing
+
+
+def make_folder(folder):
+    """Makes `folder` if it does not exist. Raises FolderError if no file can be written to it."""
+    check_folder(folder)
+    Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
 def own_folder(folder, shard=None):
-    """Makes `folder` where it is missing and holds it for this process alone. Raises FolderError.
+    """Makes `folder` if it does not exist and holds it for this process alone. Raises FolderError.
 
-    shard: (I, N), one of N processes that write there at the same time. The operating system lets go of the lock when
+    shard: (I, N), one of N processes that write there at the same time. The operating system releases the lock when
     the process ends, however it ends.
     """
     folder = Path(folder)
-    make_folder(folder)  # an earlier run's lock opens even where no file can be made
-    region = part_of(1 << 20, shard)  # of the lock's bytes, which need not be there; shards do not overlap
+    make_folder(folder)  # an earlier run's lock opens even if no file can be made
     with _open_lock(folder) as lock:
         try:
-            if os.name == "nt":
-                import msvcrt
-
-                lock.seek(region.start)
-                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, len(region))
-            else:
-                import fcntl
-
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, len(region), region.start)
+            _change_lock(lock, part_of(LOCKED, shard))
         except (BlockingIOError, PermissionError):
             raise FolderError(
                 f"{folder}: another run is writing there; wait for its end or choose another folder"
             ) from None
         except OSError:
             pass  # a file system without locks
-        if not shard:
-            _remove_leftovers(folder)
-        yield folder
+        _locks[os.path.realpath(folder)] = lock
+        try:
+            if not shard:
+                _remove_leftovers(folder)
+            yield folder
+        finally:
+            del _locks[os.path.realpath(folder)]
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Waits until no other shard is in such a block for `folder`, which own_folder holds."""
+    lock, held, byte = _locks.get(os.path.realpath(folder)), False, range(LOCKED, LOCKED + 1)
+    while lock and not held:
+        try:
+            _change_lock(lock, byte)
+            held = True
+        except (BlockingIOError, PermissionError):
+            time.sleep(0.05)
+        except OSError:
+            break
+    try:
+        yield
+    finally:
+        if held:
+            _change_lock(lock, byte, hold=False)
+
+
+def _change_lock(file, region, hold=True):
+    """Locks or releases these bytes of an open file, which need not be there. Raises OSError at once if it cannot."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(region.start)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK if hold else msvcrt.LK_UNLCK, len(region))
+    else:
+        import fcntl
+
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB if hold else fcntl.LOCK_UN, len(region), region.start)
 
 
 def _open_lock(folder):
@@ -107,8 +184,9 @@ def _open_lock(folder):
 def _remove_leftovers(folder):
     """Removes what write_whole leaves where a run writes in `folder`, when its process is killed."""
     for place in ("", "training", "training/samples", "training/checkpoints"):
-        for path in (folder / place).glob(".*.partial.*"):
-            if re.fullmatch(r"\.\.?\w+\.\d+\.partial\.\w+", path.name):
+        for path in (folder / place).glob(".*.partial*"):
+            name = re.match(r"\.([0-9a-f]{16})([0-9a-f]{8})\.partial", path.name)
+            if name and zlib.crc32(name[1].encode()) == int(name[2], 16) and kind_of(path) == "file":
                 path.unlink(missing_ok=True)
 
 

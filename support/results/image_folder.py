@@ -1,14 +1,18 @@
-"""A folder of images that changes from one set of them to the next at one stroke.
+"""A folder of images that changes from one whole set of them to the next.
 
-The new ones are written to .partial inside it; its renaming to .complete is the moment at which they replace the old
-ones, and what is left of the move after a crash is done by the next run. So the images are never half of one model and
-half of another for longer than the move takes, and the folder itself, which may be a mount point or hold files of
-others, stays where it is. A shard, one of several processes that each write a part of the images, does the same under
-names with a suffix, and the one that ends last makes one manifest of all of theirs.
+New images are prepared in a working folder inside it, which holds nothing but
+
+    writing-I-of-N/    the part I of N that a process is writing; one that writes all images writes part 1 of 1
+    complete-of-N/I/   a part that is complete
+    swapping/I/        the parts of a set of which all N are complete: "complete-of-N" under its new name
+
+"swapping" exists exactly as long as the images above it may be a mixture of two sets: the next run finishes what a
+killed one began, and `check_whole` tells readers. The images folder itself, which may be a mount point or hold files of
+others, stays where it is. The manifest says how many images are ours, and how they came to be.
 """
 
-import collections
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -16,15 +20,11 @@ import re
 import shutil
 from pathlib import Path
 
-from support.results.files import FolderError, naming, part_of, write_text
+from support.results import files
+from support.results.files import WORKING, FolderError, alone, kind_of, part_of
 
 MANIFEST = ".digits.json"
-
-
-def _own_name(name, shard):
-    """`name` as the shard (I, N) writes it, with a suffix before the extension; as it is without one."""
-    stem, extension = os.path.splitext(name)
-    return f"{stem}-{shard[0]}-of-{shard[1]}{extension}" if shard else name
+NOT_OURS = "was not written by this program; move it, or choose another --images-dir"
 
 
 def image_name(number, total):
@@ -32,119 +32,148 @@ def image_name(number, total):
     return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
 
 
-def _own_paths(folder, name):
-    """The paths in `folder` of that name, and of that name as any shard writes it."""
-    stem, extension = os.path.splitext(name)
-    pattern = re.compile(re.escape(stem) + r"(-\d+-of-\d+)?" + re.escape(extension))
-    return [path for path in Path(folder).glob(f"{stem}*{extension}") if pattern.fullmatch(path.name)]
+def _is_one_of(name, total):
+    """Whether it is the name of an image of `total`."""
+    number = re.fullmatch(r"digit_(\d+)\.png", name)
+    return bool(number) and int(number[1]) < total and image_name(int(number[1]), total) == name
 
 
-def _manifests(folder):
-    """The manifests of the images in `folder` as dictionaries, by their paths; those that cannot be read left out."""
-    found = {}
-    for path in _own_paths(folder, MANIFEST):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            found[path] = manifest | {"images": int(manifest["images"]), "shard": manifest.get("shard")}
-    return found
+def _read_manifest(folder):
+    """The manifest of the images in `folder`, a dictionary with their number as "images"; None if there is none."""
+    manifest = files.read_json(Path(folder, MANIFEST))
+    return manifest if manifest and type(manifest.get("images")) is int and manifest["images"] > 0 else None
 
 
-def _written(manifests):
-    """The images that such manifests tell of: their numbers by their names."""
-    return {
-        image_name(number, manifest["images"]): number
-        for manifest in manifests
-        for number in part_of(manifest["images"], manifest["shard"])
-    }
+def _find_foreign(folder, total):
+    """The path of something that is not ours and that `total` images would replace, or None."""
+    manifest = _read_manifest(folder)
+    if not manifest and kind_of(folder / MANIFEST) != "nothing":
+        return folder / MANIFEST
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_one_of(entry.name, manifest["images"] if manifest else 0):
+                foreign = not entry.is_file(follow_symlinks=False)
+            else:  # some disks take names that differ only in case for the same
+                foreign = _is_one_of(entry.name.lower(), total)
+            if foreign:
+                return folder / entry.name
+    return None
+
+
+def _is_part_of_ours(path):
+    """Whether something in a working folder is ours. It may be gone: another shard's, which is complete now."""
+    name = re.fullmatch(r"writing-\d{1,7}-of-[1-9]\d{0,6}|complete-of-[1-9]\d{0,6}|swapping", path.name, re.ASCII)
+    return name and kind_of(path) in ("folder", "nothing")
+
+
+def _unfinished(working, shard):
+    """The parts that killed processes left unfinished: those that none can be writing while this shard runs."""
+    own = part_of(files.LOCKED, shard)  # as own_folder locks them
+    for path in working.glob("writing-*"):
+        part, parts = map(int, re.findall(r"\d+", path.name))
+        other = part_of(files.LOCKED, (part, parts))
+        if other.start < own.stop and own.start < other.stop:
+            yield path
 
 
 def check(folder, total, shard=None):
-    """Raises FolderError if the images do not fit on the disk or would replace a file that no run of ours wrote."""
-    folder, numbers = Path(folder), part_of(total, shard)
-    for path in [folder / _own_name(".partial", shard)] if shard else _own_paths(folder, ".partial"):
-        shutil.rmtree(path, ignore_errors=True)  # of a run that was killed, perhaps most of the space
-    needed = len(numbers) * 4096  # a small file takes a whole block
-    free = shutil.disk_usage(folder).free
+    """Changes nothing. Raises FolderError if the images do not fit or would replace what no run of ours wrote."""
+    folder, existing = Path(folder), files.check_folder(folder)
+    working, left = folder / WORKING, 0
+    try:
+        if kind_of(working) != "nothing":
+            if kind_of(working) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
+                raise FolderError(f"{working}: {NOT_OURS}")
+            left = sum(len(names) for path in _unfinished(working, shard) for _, _, names in os.walk(path))
+        if folder == existing and (foreign := _find_foreign(folder, total)):
+            raise FolderError(f"{foreign}: {NOT_OURS}")
+        free = shutil.disk_usage(existing).free + left * 4096
+    except OSError as error:
+        raise FolderError(f"{folder}: cannot be read ({error.strerror}); choose another --images-dir") from None
+    needed = len(part_of(total, shard)) * 4096  # a small file takes a whole block
     if needed > free:
         raise FolderError(
-            f"{folder}: {len(numbers)} images need {needed >> 20} MiB, the disk has {free >> 20} MiB left"
+            f"{folder}: {needed >> 12} images need {needed >> 20} MiB, the disk has {free >> 20} MiB left"
         )
-    finish(folder)
-    ours = _written(_manifests(folder).values())
-    for number in numbers if any(folder.glob("digit_*.png")) else ():
-        name = image_name(number, total)
-        if name not in ours and (folder / name).exists():
-            raise FolderError(
-                f"{folder / name}: was not written by this program; move it, or choose another --images-dir"
-            )
+
+
+def check_whole(folder):
+    """Raises FolderError if the images in `folder` may be a mixture of two sets."""
+    if kind_of(Path(folder, WORKING, "swapping")) == "folder":
+        raise FolderError(
+            f"{folder}: a run is replacing these images, or was ended while it did; "
+            "the next run with this --images-dir finishes that"
+        )
 
 
 def fill(folder, batches, total, about, shard=None):
-    """Writes PNG files to `folder`, `total` or the shard's part of them, from `batches` of encoded images (bytes).
+    """Prepares PNG files in `folder`, `total` or the shard's part of them, from `batches` of encoded images (bytes).
 
-    They stand beside what is there until finish lets them take the place of what an earlier run wrote. `about`
-    is a dictionary that is kept in the folder's manifest: how the images came to be.
+    Nobody sees them before finish lets them take the place of what an earlier run wrote. `about` is a dictionary that
+    is kept in the folder's manifest: how the images came to be.
     """
-    partial = Path(folder, _own_name(".partial", shard))
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    about = {"images": total, **({"shard": shard} if shard else {}), **about}
+    (part, parts), working = shard or (1, 1), Path(folder, WORKING)
+    writing, complete = working / f"writing-{part}-of-{parts}", working / f"complete-of-{parts}" / str(part)
+    with alone(folder):
+        for path in _unfinished(working, shard):
+            shutil.rmtree(path)
+        writing.mkdir(parents=True)
     try:
         for number, png in zip(part_of(total, shard), itertools.chain.from_iterable(batches), strict=True):
             name = image_name(number, total)
-            with naming(Path(folder, name)), open(partial / name, "wb") as file:
+            with files.naming(Path(folder, name)), open(writing / name, "wb") as file:
                 file.write(png)
-        write_text(partial / _own_name(MANIFEST, shard), json.dumps(about, indent=2) + "\n")
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    os.rename(partial, Path(folder, _own_name(".complete", shard)))
+        files.write_text(writing / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
+        with alone(folder):
+            (complete / MANIFEST).unlink(missing_ok=True)  # first: what is half removed is not complete
+            shutil.rmtree(complete, ignore_errors=True)
+            complete.parent.mkdir(exist_ok=True)
+            writing.rename(complete)
+    finally:
+        with alone(folder), contextlib.suppress(OSError):
+            shutil.rmtree(writing, ignore_errors=True)
+            working.rmdir()  # if it is empty
 
 
 def finish(folder):
-    """Moves complete sets of new images into place, where there are any, and removes the old ones that they replace."""
-    for complete in _own_paths(folder, ".complete"):
-        # Another shard may be about to do the same, so nothing needs to be there any more.
-        with contextlib.suppress(FileNotFoundError):
-            _move_images(complete, Path(folder))
+    """Lets each set of images that is complete take the place of the images in `folder`.
+
+    Returns False if parts are left that wait for others of their set. Raises OSError if a file that is not ours is in
+    the way.
+    """
+    folder, working = Path(folder), Path(folder, WORKING)
+    with alone(folder):
+        if kind_of(working / "swapping") == "folder":
+            _swap(folder)
+        for path in working.glob("complete-of-*"):
+            parts = [_read_manifest(part) for part in path.iterdir()]
+            new = parts[0] if parts and parts.count(parts[0]) == len(parts) else None
+            whole = path.name == f"complete-of-{len(parts)}"
+            if new and (whole or new == _read_manifest(folder)):  # or a repeated part of the images that are there
+                if foreign := _find_foreign(folder, new["images"]):
+                    raise FileExistsError(errno.EEXIST, NOT_OURS, str(foreign))
+                path.rename(working / "swapping")
+                _swap(folder)
+                break
+        with contextlib.suppress(OSError):
+            working.rmdir()
+        return not any(working.glob("complete-of-*"))
 
 
-def _move_images(complete, folder):
-    """Moves the images in the folder `complete` to `folder`."""
-    for path, new in _manifests(complete).items():
-        numbers, shard, names = part_of(new["images"], new["shard"]), new["shard"], _written([new])
-        old = _manifests(folder)
-        others = [manifest for place, manifest in old.items() if place != folder / path.name]
-        # Of the images that the others do not tell of the new manifest takes the only record.
-        stale = _written(old.values()).keys() - _written(others).keys()
-        for name, number in _written(old.values()).items():
-            replaced = number in numbers or (number >= numbers.stop and (not shard or shard[0] == shard[1]))
-            if (replaced or name in stale) and name not in names:
-                (folder / name).unlink(missing_ok=True)
-        # The manifest first: names that it holds and that are not there yet do no harm, images that it lacks would.
-        os.replace(path, folder / path.name)
-        if not shard:
-            _remove_manifests_of_shards(folder)
-    for path in complete.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(path, folder / path.name)
-    _join_manifests(folder)
-    complete.rmdir()
-
-
-def _join_manifests(folder):
-    """Where all shards of a set of images have written theirs, makes one manifest of them, as one process writes it."""
-    found = collections.Counter()
-    for manifest in _manifests(folder).values():
-        if shard := manifest.pop("shard"):
-            found[json.dumps(manifest, indent=2), shard[1]] += 1
-    for (text, parts), count in found.items():
-        if count == parts:
-            write_text(folder / MANIFEST, text + "\n")
-            _remove_manifests_of_shards(folder)
-
-
-def _remove_manifests_of_shards(folder):
-    for path in _own_paths(folder, MANIFEST):
-        if path.name != MANIFEST:
-            path.unlink(missing_ok=True)
+def _swap(folder):
+    """Moves the images in "swapping" to `folder` and removes those that they replace. May be cut off and repeated."""
+    swapping = folder / WORKING / "swapping"
+    parts = [part for part in swapping.iterdir() if _read_manifest(part)]
+    if parts:  # else all is done but to remove the folder
+        old, new = _read_manifest(folder), _read_manifest(parts[0])
+        for name in os.listdir(folder) if old else ():
+            if _is_one_of(name, old["images"]) and not _is_one_of(name, new["images"]):
+                (folder / name).unlink()
+        # Before the images: names in it that do not exist yet do no harm.
+        files.write_text(folder / MANIFEST, (parts[0] / MANIFEST).read_text(encoding="utf-8"))
+        for path in itertools.chain.from_iterable(part.iterdir() for part in parts):
+            if path.name != MANIFEST:
+                os.replace(path, folder / path.name)
+    for path in folder.glob(f"{WORKING}/complete-of-*"):  # parts of older sets
+        path.rename(swapping / path.name)
+    shutil.rmtree(swapping)
