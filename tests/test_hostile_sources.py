@@ -306,7 +306,7 @@ def test_what_may_not_be_read_ends_in_one_line(row, tmp_path, monkeypatch, capfd
 
 def test_the_current_folder_is_not_replaced_by_copies(tmp_path, monkeypatch, capfd):
     """An empty folder may be, but a shell that stands in it would lose it."""
-    digits = evaluate_digits.RECORD.parents[1] / "data" / "mnist.npz"
+    digits = evaluate_digits.RECORD.parents[2] / "data" / "mnist.npz"
     row = Row("here", None, f"evaluate {shlex.quote(str(digits))} --digit 7 --copy-to {tmp_path}", 2, "current one")
     check(row, tmp_path, monkeypatch, capfd)
 
