@@ -26,7 +26,6 @@ import numpy as np  # noqa: E402
 from machine import machine  # noqa: E402
 
 import wgan_handwritten_digits as wgan  # noqa: E402
-from support.command_line.interrupts import Interrupts  # noqa: E402
 from support.machine import devices  # noqa: E402
 from support.machine.devices import tf  # noqa: E402
 from support.results import files  # noqa: E402
@@ -35,10 +34,10 @@ from support.results.models import load_generator  # noqa: E402
 
 def ours(generator, count):
     """The program's own way."""
-    with tempfile.TemporaryDirectory() as folder, Interrupts() as interrupts:
+    with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         with files.own_folder(folder):
-            wgan.generate(generator, wgan.Options(images=count, images_dir=folder), {}, interrupts)
+            wgan.generate(generator, wgan.Options(images=count, images_dir=folder), {})
         seconds = time.perf_counter() - start
         assert len(list(Path(folder).glob("digit_*.png"))) == count
     return seconds

@@ -193,7 +193,9 @@ def only_images(files):
 
 
 def without_older_checkpoints(files):
+    """Nor the models that a run kept of the one before it: which one that was depends on the moment."""
     older = sorted(name for name in files if name.endswith(".npz"))[:-1]
+    older += [name for name in files if "/previous/" in name]
     return {name: content for name, content in files.items() if name not in older}
 
 

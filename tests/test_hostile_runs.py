@@ -18,8 +18,7 @@ from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support.errors import InputError
-from support.results import checkpoints, files, pictures
-from support.results import training_run as runs
+from support.results import checkpoints, files, pictures, run_files
 from support.results.ownership import is_ours
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no FIFOs")
@@ -314,7 +313,7 @@ def test_a_standard_error_that_takes_nothing_costs_nothing_else(shell, lines, sm
 
 
 def a_run(folder, warn):
-    return runs.Run(folder, {"options": {"clip": None, "epochs": 3}}, [], False, warn)
+    return run_files.RunFiles(folder, {"options": {"clip": None, "epochs": 3}}, [], False, warn)
 
 
 def test_a_table_that_is_open_elsewhere_costs_one_line(tmp_path, monkeypatch):
@@ -395,7 +394,7 @@ def test_the_record_of_a_run_tells_code_that_was_edited(tmp_path):
     found = []
     for leak in ("0.02", "0.02", "0.2"):
         script.write_text(f"LEAK = {leak}\n")
-        found.append(runs.describe_run(wgan.Options(), recipe, digits, "1", script)["code"])
+        found.append(run_files.describe_run(wgan.Options(), recipe, digits, "1", script)["code"])
     assert found[0] == found[1] != found[2]
     assert json.dumps(found)
 

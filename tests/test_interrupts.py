@@ -1,43 +1,51 @@
 """Signals: deferred ones are not lost, others end the work at once."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.command_line import interrupts
 from support.command_line.endings import tell
-from support.command_line.interrupts import Interrupted, Interrupts
+from support.command_line.interrupts import Interrupted
 from support.machine.devices import tf
 
 
 def test_a_signal_ends_the_work_at_once():
-    with pytest.raises(Interrupted) as end, Interrupts():
+    with pytest.raises(Interrupted) as end, interrupts.at_once():
         signal.raise_signal(signal.SIGTERM)
     assert end.value.status == 143
 
 
 def test_a_deferred_signal_waits_and_is_not_lost():
     work = []
-    with pytest.raises(Interrupted) as end, Interrupts() as interrupts:
-        with interrupts.deferred():
+    with pytest.raises(Interrupted) as end, interrupts.at_once():
+        with interrupts.deferred() as note:
             signal.raise_signal(signal.SIGINT)
-            work.append(interrupts.asked)
+            work.append(note.asked)
         work.append("must not go on")
     assert end.value.status == 130
     assert work == [signal.SIGINT]
 
 
 def test_a_second_signal_does_not_wait():
-    with pytest.raises(Interrupted), Interrupts() as interrupts, interrupts.deferred():
+    with pytest.raises(Interrupted), interrupts.deferred():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         pytest.fail("the second signal was lost")
 
 
-def test_the_handlers_of_before_come_back():
+@pytest.mark.parametrize("block", [interrupts.at_once, interrupts.deferred])
+def test_the_handlers_of_before_come_back(block):
     before = signal.getsignal(signal.SIGINT)
-    with Interrupts():
+    with block():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_another_thread_than_the_main_one_may_train():
+    with ThreadPoolExecutor() as threads:
+        threads.submit(lambda: interrupts.deferred().__enter__()).result()
 
 
 @pytest.mark.parametrize(

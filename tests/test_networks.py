@@ -1,5 +1,6 @@
 """The rules that make it a WGAN with weight clipping: networks, boxes, randomness."""
 
+import contextlib
 import signal
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 from conftest import ROOT
 
 import wgan_handwritten_digits as wgan
+from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
 from support.datasets import loading
 from support.errors import TrainingError
 from support.machine.devices import import_tensorflow, keras, tf
-from support.results.training_run import Run
+from support.results.run_files import RunFiles
 
 import_tensorflow("cpu")
 
@@ -176,7 +178,7 @@ def test_a_notebook_trains_and_draws_with_the_scripts_functions(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
+def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path, monkeypatch):
     few = loading.Dataset(loading.load_dataset().train_images[:64], None, None, None, "64 digits", "0" * 64)
     asked = options(epochs=1, batch_size=16, models_dir=str(tmp_path))
     wgan.train(few, asked)  # leaves an older checkpoint
@@ -190,8 +192,9 @@ def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
             return None if self.left else signal.SIGINT
 
     (tmp_path / "training/run.json").unlink()
+    monkeypatch.setattr(interrupts, "deferred", lambda: contextlib.nullcontext(InTheLast()))
     with pytest.raises(Interrupted) as end:
-        wgan.train(few, asked, InTheLast())
+        wgan.train(few, asked)
     assert end.value.saved
     assert (tmp_path / "training/run.json").exists()
 
@@ -199,7 +202,7 @@ def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path):
 def test_weights_that_are_not_finite_are_found_though_the_losses_are(images, tmp_path):
     training = wgan.build_training(options())
     wgan.compile_iteration(training, images, options(), 2)()
-    run = Run(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False, warn=print)
+    run = RunFiles(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False, warn=print)
     run.own.append("step_000000007.npz")
     values = training.sums.numpy()
     assert run.checked(training.columns, values, 1) == dict(zip(training.columns, values, strict=True))

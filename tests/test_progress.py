@@ -35,14 +35,27 @@ def test_elsewhere_a_line_is_a_line(capsys):
     assert capsys.readouterr().err == "epoch 1/12\n"
 
 
-def test_the_first_step_which_is_compiled_does_not_count_for_the_time_left(monkeypatch):
+def test_the_time_left_is_shown_once_it_means_something(monkeypatch):
+    """The first step is compiled, so it does not count. After it, three seconds are enough."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = Progress(total=20, done=10)  # ten steps before an interruption
     for step, seconds in enumerate([30, 2, 2], start=11):
         now += seconds
         progress.due()
-        assert progress.left(step) == {11: "4:30", 12: "0:16", 13: "0:14"}[step]
+        assert progress.left(step) == {11: "", 12: "", 13: ", 0:14 left"}[step]
+    assert progress.left(20) == ", 0:00 left"
+
+
+def test_without_a_terminal_too_something_is_seen_before_the_first_epoch_ends(monkeypatch, capsys):
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress(total=1000)
+    for step in range(1, 100):
+        now += 1
+        if progress.due():
+            progress.show(step, "epoch 1/2")
+    assert capsys.readouterr().err == "epoch 1/2, 16:28 left\n"
 
 
 def test_clock():

@@ -1,5 +1,6 @@
 """The GANs besides the default one: each trains in the same loop and keeps to the same rules."""
 
+import contextlib
 import dataclasses
 import gc
 import signal
@@ -10,12 +11,14 @@ import pytest
 from conftest import ROOT, run_script
 
 import wgan_handwritten_digits as wgan
+from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
 from support.datasets import loading
 from support.machine.devices import import_tensorflow, keras, tf, training_passes
 from support.machine.training_layers import seed_dropout, training_layers
 from support.other_gans import build_dense_generator
 from support.results.models import load_generator
+from support.results.pictures import walk
 
 import_tensorflow("cpu")
 pytestmark = pytest.mark.slow
@@ -167,16 +170,20 @@ def test_going_on_from_a_state_gives_the_weights_of_a_training_without_a_break(i
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
-def test_a_training_that_is_interrupted_and_resumed_from_disk_saves_the_same_models(images, recipe, tmp_path):
+def test_a_training_that_is_interrupted_and_resumed_from_disk_saves_the_same_models(
+    images, recipe, tmp_path, monkeypatch
+):
     few = loading.Dataset(images, None, None, None, "64 digits", "0" * 64)
 
-    def train(folder, interrupts=None, **more):
+    def train(folder, **more):
         given = {"batch_size": 8, "n_critic": 1, "epochs": 1, "models_dir": str(tmp_path / folder)}
-        return wgan.train(few, wgan.Options(recipe=recipe, **given, **more), interrupts)
+        return wgan.train(few, wgan.Options(recipe=recipe, **given, **more))
 
     train("whole")
-    with pytest.raises(Interrupted):
-        train("broken", SimpleNamespace(asked=signal.SIGTERM))
+    with pytest.raises(Interrupted), monkeypatch.context() as patch:
+        note = SimpleNamespace(asked=signal.SIGTERM)
+        patch.setattr(interrupts, "deferred", lambda: contextlib.nullcontext(note))
+        train("broken")
     train("broken", resume=True)
     for name in ("generator.keras", "critic.keras"):
         whole, broken = (keras.models.load_model(tmp_path / folder / name) for folder in ("whole", "broken"))
@@ -240,7 +247,7 @@ def test_cross_entropy_is_that_of_logits():
 
 def test_a_walk_goes_through_its_points_along_great_circles():
     points = np.random.default_rng(0).normal(size=(3, 16)).astype(np.float32)
-    ways = list(wgan.walk(points, 10))
+    ways = list(walk(points, 10))
     assert [way.shape for way in ways] == [(10, 16)] * 3
     for way, start, end in zip(ways, points, [*points[1:], points[0]], strict=True):
         np.testing.assert_allclose(way[0], start, rtol=1e-5)
@@ -251,7 +258,7 @@ def test_a_walk_goes_through_its_points_along_great_circles():
 
 
 def test_a_walk_between_points_on_one_line_is_straight():
-    first, second = wgan.walk([np.ones(4, np.float32), np.full(4, -2, np.float32)], 3)
+    first, second = walk([np.ones(4, np.float32), np.full(4, -2, np.float32)], 3)
     np.testing.assert_allclose(first[:, 0], [1, 0, -1], atol=1e-6)
     np.testing.assert_allclose(second[:, 0], [-2, -1, 0], atol=1e-6)
 

@@ -75,7 +75,7 @@ def test_the_last_sample_picture_shows_the_first_hundred_digits(finished):
 def test_tensorflow_prints_nothing(finished):
     assert finished.process.stdout == ""
     lines = finished.process.stderr.splitlines()
-    assert all(line.startswith(("epoch ", "700 digits in ")) for line in lines), lines
+    assert all(line.startswith(("wgan trains for ", "epoch ", "700 digits in ", "next: ")) for line in lines), lines
 
 
 def test_the_models_load_in_a_fresh_shell_outside_the_repository(finished, tmp_path):

@@ -1,14 +1,47 @@
-"""How a run that fails or is interrupted ends: one line, and the exit status that a shell sees."""
+"""How a run begins and ends: options are read, a fault becomes one line and the exit status that a shell sees."""
 
 import os
 import shlex
 import subprocess
 import sys
 
+from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
+from support.command_line.options import read_options
+from support.command_line.progress import open_standard_error, warn
 from support.errors import InputError, TrainingError
-from support.machine import replicas
+from support.machine import devices, replicas
 from support.machine.devices import tf
+
+
+def run_program(run, arguments, recipes, about, version):
+    """Calls run(options) with the options of the command line; returns the exit status.
+
+    0: done; 2: a bad option or input, found before anything is written; 1: something else; 130, 143: interrupted.
+    arguments: the words of the command line, by default those of this process. about: the help begins with it.
+    """
+    open_standard_error()
+    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII gets question marks
+    arguments = sys.argv[1:] if arguments is None else arguments
+    versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
+    options = read_options(arguments, recipes, about, f"%(prog)s {version} ({versions})")
+    try:
+        with interrupts.at_once():
+            run(options)
+        return 0
+    except (Exception, Interrupted) as error:
+        return tell(error, warn, arguments, training="train" in options.steps)
+
+
+def next_steps(options):
+    """A line on what a user may want to do with the results."""
+    commands = [f"python evaluate_digits.py {options.images_dir}"] if "generate" in options.steps else []
+    if "train" in options.steps:
+        folder = "" if options.models_dir == "saved_models" else f" --models-dir {options.models_dir}"
+        steps = ("interpolate",) if commands else ("generate", "interpolate")
+        commands += [f"python wgan_handwritten_digits.py {step}{folder}" for step in steps]
+    return f"next: {'  or  '.join(commands)}" if commands else ""
 
 
 def tell(error, say, arguments, training):

@@ -1,13 +1,15 @@
-"""SIGINT (Ctrl-C) and SIGTERM: a training ends its iteration and saves, anything else ends at once."""
+"""SIGINT (Ctrl-C) and SIGTERM: a training run finishes its iteration and saves; anything else ends at once."""
 
 import contextlib
 import signal
+import threading
+from types import SimpleNamespace
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. `status` is the exit status that says so: 130 after SIGINT, 143 after SIGTERM.
+    """The process was asked to end. `status` is the exit status for it: 130 after SIGINT, 143 after SIGTERM.
 
-    saved: of a training: whether there is a checkpoint to go on from.
+    saved: after a training run, whether there is a checkpoint to resume from; None if this process does not know.
     """
 
     def __init__(self, number, saved=None):
@@ -16,33 +18,42 @@ class Interrupted(BaseException):
         self.saved = saved
 
 
-class Interrupts:
-    """While its block runs, SIGINT and SIGTERM raise Interrupted; inside `deferred`, the first only sets `asked`."""
+@contextlib.contextmanager
+def _handled_by(handler):
+    """SIGINT and SIGTERM call `handler` while the block runs. Only the main thread of a process can receive them."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, signal.SIG_DFL if earlier is None else earlier)
 
-    def __init__(self):
-        self.asked = None
-        self.waits = False
 
-    def __enter__(self):
-        self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
+def at_once():
+    """A block in which SIGINT and SIGTERM raise Interrupted."""
 
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+    def interrupt(number, _):
+        raise Interrupted(number)
 
-    def _handle(self, number, _):
-        if not self.waits or self.asked is not None:
+    return _handled_by(interrupt)
+
+
+@contextlib.contextmanager
+def deferred():
+    """A block in which the first SIGINT or SIGTERM is only noted, a second one raises Interrupted.
+
+    Yields an object whose `asked` is the number of the signal, or None. Raises Interrupted after the block if a signal
+    came.
+    """
+    note = SimpleNamespace(asked=None)
+
+    def take_note(number, _):
+        if note.asked:
             raise Interrupted(number)
-        self.asked = number
+        note.asked = number
 
-    @contextlib.contextmanager
-    def deferred(self):
-        """What runs inside looks at `asked` now and then, or is short; when it has ended, Interrupted is raised."""
-        self.waits = True
-        try:
-            yield
-        finally:
-            self.waits = False
-        if self.asked is not None:
-            raise Interrupted(self.asked)
+    with _handled_by(take_note):
+        yield note
+    if note.asked:
+        raise Interrupted(note.asked)

@@ -25,6 +25,11 @@ def say(words):
     _write(f"{blank}{words}\n")
 
 
+def warn(words):
+    """Prints a line on standard error that begins with the program's name."""
+    say(f"wgan_handwritten_digits: {words}")
+
+
 def _on_terminal():
     try:
         return sys.stderr.isatty()
@@ -51,36 +56,46 @@ class Progress:
 
     def __init__(self, total, done=0, silent=False):
         self.total, self.done_before = total, done
-        self.start = self.last = time.monotonic()
-        self.first_done = None  # when the first step was
-        self.silent, self.terminal = silent, _on_terminal() and not silent
+        self.last, self.first_done = time.monotonic(), None  # first_done: when the first step ended
+        self.silent, self.terminal, self.said = silent, _on_terminal() and not silent, False
 
     def due(self):
-        """To be asked after each step. True at most twice a second, on a terminal: more often slows a GPU down."""
+        """To be called after each step: True if it is time for `show`.
+
+        On a terminal at most twice a second, because more often slows a GPU down; elsewhere once, after ten seconds.
+        """
         now = time.monotonic()
         self.first_done = self.first_done or now
-        return self.terminal and now - self.last > 0.5
+        if self.terminal:
+            return now - self.last > 0.5
+        return not (self.silent or self.said) and now - self.first_done > 10
 
     def show(self, done, words):
-        """Rewrites the terminal's line: a bar, `words`, the time left."""
+        """Rewrites the terminal's line: a bar, `words`, the time left. Elsewhere it prints a line."""
+        if not self.terminal:
+            return self.say(done, words)
         self.last = time.monotonic()
         bar = ("#" * (24 * done // self.total)).ljust(24, ".")
         width = shutil.get_terminal_size().columns - 1
-        _write("\r" + f"{words}, {self.left(done)} left [{bar}]"[:width].ljust(width))
+        _write("\r" + f"{words}{self.left(done)} [{bar}]"[:width].ljust(width))
 
     def say(self, done, words):
         """Prints a line that stays: `words`, the time left."""
+        self.said = True
         if not self.silent:
-            say(f"{words}, {self.left(done)} left")
+            say(f"{words}{self.left(done)}")
 
     def speed(self, done):
-        """Steps a second. The first one counts only where it is alone: it is compiled, which takes long."""
-        now, steps = time.monotonic(), done - self.done_before
-        return (steps - 1) / (now - self.first_done) if steps > 1 else steps / (now - self.start)
+        """Steps per second, without the first step, in which functions are compiled. None if not known yet."""
+        seconds, steps = time.monotonic() - (self.first_done or time.monotonic()), done - self.done_before - 1
+        return steps / seconds if steps > 0 and seconds > 0 else None
 
     def left(self, done):
-        """The time that the rest of the job takes at this speed, in words."""
-        return clock((self.total - done) / self.speed(done))
+        """The time that the rest of the job takes at this speed, as ", m:ss left"; "" until it means something."""
+        speed = self.speed(done)
+        if done < self.total and (not speed or time.monotonic() - self.first_done < 3):
+            return ""
+        return f", {clock((self.total - done) / speed if speed else 0)} left"
 
 
 def clock(seconds):

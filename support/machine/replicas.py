@@ -45,6 +45,12 @@ def workers_in_environment():
         ) from None
 
 
+def start(options, training=True):
+    """Imports TensorFlow for options.device. For training, joins the other processes or GPUs. Raises DeviceError."""
+    join_others = functools.partial(join, options.worker_timeout, options.batch_size) if training else None
+    devices.import_tensorflow(options.device, join_others)
+
+
 def join(timeout, batch):
     """Makes this process one of those of TF_CONFIG; waits for the others, `timeout` seconds at most, then ends it.
 

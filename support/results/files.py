@@ -120,9 +120,12 @@ def own_folder(folder, shard=None):
     """Makes `folder` if it does not exist and holds it for this process alone. Raises FolderError.
 
     shard: (I, N), one of N processes that write there at the same time. The operating system releases the lock when
-    the process ends, however it ends.
+    the process ends, however it ends. Inside such a block for the same folder this one does nothing.
     """
     folder = Path(folder)
+    if os.path.realpath(folder) in _locks:
+        yield folder
+        return
     make_folder(folder)  # an earlier run's lock opens even if no file can be made
     with _open_lock(folder) as lock:
         try:

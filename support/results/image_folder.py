@@ -18,9 +18,12 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
-from support.results import files
+from support.command_line import interrupts
+from support.command_line.progress import Progress, clock, say
+from support.results import files, pictures
 from support.results.files import WORKING, FolderError, alone, kind_of, part_of
 
 MANIFEST = ".digits.json"
@@ -158,6 +161,28 @@ def finish(folder):
         with contextlib.suppress(OSError):
             working.rmdir()
         return not any(working.glob("complete-of-*"))
+
+
+def write(folder, batches, total, about, shard=None):
+    """Writes images, uint8 [n, 28, 28] in `batches`, as PNG files in place of those of an earlier run. See fill."""
+    start, numbers = time.monotonic(), part_of(total, shard)
+    with contextlib.closing(_with_progress(pictures.encode_ahead(batches), len(numbers), folder)) as encoded:
+        fill(folder, encoded, total, about, shard)
+    with interrupts.deferred():  # one moment, in which the new images take the place of the old ones
+        whole = finish(folder)
+    waiting = "" if whole else "; they appear when all shards are done"
+    model = about.get("model", "a generator")
+    say(f"{len(numbers)} digits in {folder}, drawn by {model}, {clock(time.monotonic() - start)}{waiting}")
+
+
+def _with_progress(batches, total, folder):
+    """Yields the batches; on a terminal, shows how far they are."""
+    progress, done = Progress(total), 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        if progress.due():
+            progress.show(done, f"{done:,} of {total:,} digits for {folder}")
 
 
 def _swap(folder):

@@ -1,8 +1,10 @@
 """Keras models: saved whole or not at all; loaded without running code, with one line about what is wrong."""
 
+import hashlib
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -37,16 +39,23 @@ ALLOWED = {(module, name) for module, names in ALLOWED.items() for name in names
 MOST_CONFIG = 2**22  # bytes; that of the default generator has 7,000
 
 
-def save_model(model, path):
-    """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this file."""
+def save_model(model, path, run_id=""):
+    """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this program."""
     with write_whole(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as file:
-            file.comment = NAME.encode()  # the sign that it is ours
+            file.comment = f"{NAME} {run_id}".encode()  # a sign that it is ours, and of which run
 
 
 class ModelError(InputError):
     """A file that should hold a generator does not."""
+
+
+def find_generator(options):
+    """The generator that `options` name, and a dictionary on it: path and checksum. Raises ModelError."""
+    path = Path(options.model or Path(options.models_dir, "generator.keras"))
+    generator = load_generator(path)
+    return generator, {"model": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def load_generator(path):

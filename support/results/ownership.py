@@ -11,8 +11,11 @@ SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras")}
 SIGNS |= {".npz": b"record.npy", ".csv": b"epoch,step,", ".json": b'{\n  "about": {'}
 
 
-def is_ours(path):
-    """True if `path` is a file that this program wrote, whole or damaged. A link, a folder or a FIFO is not opened."""
+def is_ours(path, run_id=""):
+    """True if `path` is a file that this program wrote, whole or damaged. A link, a folder or a FIFO is not opened.
+
+    run_id: for models, True only if this run wrote it.
+    """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return False
@@ -22,7 +25,7 @@ def is_ours(path):
             ends += file.read(128)
     except OSError:
         return False
-    return SIGNS[Path(path).suffix] in ends
+    return SIGNS[Path(path).suffix] in ends and run_id.encode() in ends
 
 
 def refuse_others(files, folders):

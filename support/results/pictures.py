@@ -2,10 +2,12 @@
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from support.command_line.progress import say
 from support.machine.devices import tf
 from support.results.files import write_whole
 from support.results.ownership import NAME, is_ours
@@ -80,6 +82,18 @@ def save_film(path, images, scale=4, milliseconds=60):
             loop=0,
             comment=NAME.encode(),
         )
+
+
+def save_walk(folder, ways):
+    """Writes a walk through latent space to `folder`: interpolation.gif, and interpolation.png with a row for each way.
+
+    ways: a list of uint8 [frames, height, width], each the way from one point to the next. A row has 20 of its frames
+    at most.
+    """
+    columns = np.unique(np.linspace(0, len(ways[0]) - 1, 20).round().astype(int))
+    save_film(Path(folder, "interpolation.gif"), np.concatenate(ways))
+    save_grid(Path(folder, "interpolation.png"), np.concatenate([way[columns] for way in ways]), len(columns))
+    say(f"a walk between {len(ways)} latent points in {Path(folder, 'interpolation.gif')} and .png")
 
 
 def save_curves(path, history, panels):

@@ -1,9 +1,12 @@
-"""What a training leaves in its folder, and goes on from: checkpoints, history, pictures, the record of the run."""
+"""The files of a training run: checkpoints, history, pictures, the record of the run, models."""
 
 import contextlib
 import hashlib
 import json
 import math
+import os
+import secrets
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +24,7 @@ from support.results.ownership import is_ours, refuse_others
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
 
-def describe_run(options, recipe, digits, version, script=None):
+def describe_run(options, recipe, dataset, version, script=None):
     """What a run of this version is made of, for run.json and the checkpoints: a dictionary of dictionaries.
 
     script: the path of the program, whose checksum shows whether its networks and constants were edited since.
@@ -30,7 +33,7 @@ def describe_run(options, recipe, digits, version, script=None):
     about = {
         "options": asdict(options),
         "recipe": asdict(recipe),
-        "data": {"source": digits.source, "images": len(digits.train_images), "sha256": digits.sha256},
+        "data": {"source": dataset.source, "images": len(dataset.train_images), "sha256": dataset.sha256},
         "versions": {"program": version, **devices.package_versions()},
         "device": replicas.describe(),
         "code": {source.name: hashlib.sha256(source.read_bytes()).hexdigest()[:12] for source in sources},
@@ -50,7 +53,7 @@ def check_folder(folder, steps, epochs=()):
             Path(folder, "training", name) for name in ("history.csv", "run.json", "curves.png", "progress.gif")
         ]
         written += [path for number, path in _samples(folder) if number in epochs]
-        folders += [Path(folder, name) for name in ("training", "training/samples", "training/checkpoints")]
+        folders += [Path(folder, name) for name in ("training", "training/samples", "training/checkpoints", "previous")]
     if "interpolate" in steps:
         written += [Path(folder, f"interpolation.{suffix}") for suffix in ("gif", "png")]
     refuse_others(written, folders)
@@ -68,24 +71,25 @@ def _picture_name(epoch):
     return f"epoch_{epoch:04d}.png"
 
 
-class Run:
-    """What one training writes to `folder`: models, and in the folder "training" all else.
+class RunFiles:
+    """What one training run writes to `folder`: models, and everything else in the folder "training".
 
-    history: a list of dictionaries, one an epoch; the first entry is "epoch", from 1 on, the last "seconds".
-    about: a dictionary of dictionaries, what the run is made of. variables: its complete state; with `resume` set to
-    the newest checkpoint of a training about the same, or CheckpointError is raised. `warn` takes lines to print.
-    writes: False where another process writes and speaks; nothing else is different then. Raises TrainingError where
-    the processes of a cluster are about different trainings.
+    history: a list of dictionaries, one per epoch; the first entry is "epoch", from 1 on, the last "seconds".
+    about: a dictionary of dictionaries, what the run is made of. variables: its complete state. With `resume` they are
+    set to the newest checkpoint of a run about the same, or CheckpointError is raised. `warn` takes lines to print.
+    writes: False if another process writes and speaks; nothing else differs then. Raises TrainingError if the processes
+    of a cluster train different things.
     """
 
     def __init__(self, folder, about, variables, resume, warn, writes=True):
         self.folder, self.checkpoints = Path(folder, "training"), Path(folder, "training/checkpoints")
         self.variables, self.own, self.writes = variables, [], writes  # own: the paths of this training's checkpoints
-        record = {"history": [], "seconds": 0.0}
+        record = {"history": [], "seconds": 0.0, "run_id": secrets.token_hex(8)}  # in the models, too: whose are they?
         if resume:
             path, record = checkpoints.resume(self.checkpoints, variables, about, warn)
             self.own.append(path)
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
+        self.run_id = str(record.get("run_id", ""))
         self.warn, self.warned = warn, set()
         if writes:
             options = about["options"]
@@ -129,7 +133,7 @@ class Run:
         """Saves the variables, after `step` iterations."""
         if not self.writes:
             return
-        record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
+        record = {"about": self.about, "history": self.history, "seconds": self.seconds(), "run_id": self.run_id}
         checkpoints.save(self.checkpoints, step, self.variables, record, self.own)
         self.saved = time.monotonic()
 
@@ -155,9 +159,24 @@ class Run:
                 tensorboard.write(events, epoch, figures, {"digits": path} if is_ours(path) else {})
 
     def save_models(self, **models):
-        """Saves Keras models by their names, with or without an end of the training: NAME.keras."""
-        for name, model in models.items() if self.writes and self.own else ():
-            save_model(model, self.folder.parent / f"{name}.keras")
+        """Saves Keras models by their names, as NAME.keras, if a checkpoint was saved. Keeps an earlier run's."""
+        if not (self.writes and self.own):
+            return
+        self._keep_previous([self.folder.parent / f"{name}.keras" for name in models])
+        for name, model in models.items():
+            save_model(model, self.folder.parent / f"{name}.keras", self.run_id)
+
+    def _keep_previous(self, paths):
+        """Copies models of another run, and its record, to the folder "previous", in place of those of an older run."""
+        others = [path for path in paths if is_ours(path) and not is_ours(path, self.run_id)]
+        if others:
+            previous = self.folder.parent / "previous"
+            previous.mkdir(exist_ok=True)
+            for path in filter(is_ours, [*others, self.folder / "run.json"]):
+                if is_ours(previous / path.name) or not os.path.lexists(previous / path.name):
+                    with files.write_whole(previous / path.name) as copy:
+                        shutil.copyfile(path, copy)
+            self.warn(f"the models of the run before this one are kept in {previous}")
 
     def finish(self, *panels):
         """What the whole training leaves: run.json, the pictures as an animation, the curves (see save_curves)."""

@@ -1,0 +1,95 @@
+"""What happens around the iterations of a training run: resume, signals, progress, checkpoints, the end."""
+
+import contextlib
+
+from support.command_line import interrupts
+from support.command_line.progress import Progress, clock, say, warn
+from support.machine import replicas
+from support.results import files
+from support.results.run_files import RunFiles
+
+
+@contextlib.contextmanager
+def training_run(training, options, about, epoch_length, draw_samples):
+    """A block that trains: yields a TrainingRun, and saves what a finished run leaves when the block ends well.
+
+    training: what build_training returns; resumed from a checkpoint if the options say so. options: complete. about:
+    what describe_run returns. epoch_length: in iterations. draw_samples: a function without arguments that returns
+    images, uint8 [100, 28, 28]; called after each epoch. Raises Interrupted at the end if a signal came.
+    """
+    chief = replicas.is_chief()
+    with contextlib.ExitStack() as held:
+        if chief:
+            held.enter_context(files.own_folder(options.models_dir))
+        saved = RunFiles(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
+        signals = held.enter_context(interrupts.deferred())
+        run = TrainingRun(training, options, saved, signals, epoch_length, draw_samples)
+        if chief:
+            run.say_what_is_to_come(about)
+        yield run
+        if run.done >= run.total:
+            saved.finish(
+                ("E[C(real)] - E[C(generated)]", "scores", {training.columns[0]: run.headline}),
+                ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
+            )
+        if run.asked:
+            raise interrupts.Interrupted(run.asked, saved=bool(saved.own) if chief else None)
+
+
+class TrainingRun:
+    """Counts iterations, and does after each of them what is due. See training_run."""
+
+    def __init__(self, training, options, saved, signals, epoch_length, draw_samples):
+        self.training, self.options, self.saved, self.signals = training, options, saved, signals
+        self.epoch_length, self.draw_samples = epoch_length, draw_samples
+        self.total, self.done = options.epochs * epoch_length, int(training.iteration.numpy())
+        self.progress = Progress(self.total, self.done, silent=not saved.writes)
+        self.headline = training.columns[0].replace("_", " ").capitalize()
+        self.asked = None  # to end, by the signal with this number
+
+    def say_what_is_to_come(self, about):
+        """Prints a line on the run that begins: recipe, data, device, length, folder."""
+        epochs, data = len(self.saved.history), about["data"]
+        if self.done >= self.total:
+            warn(f"{epochs} epochs of training are done already; a larger --epochs goes on from there")
+            return
+        start = f"resumes after {self.done:,} of" if self.done else "trains for"
+        say(
+            f"{self.options.recipe} {start} {self.total:,} iterations ({self.options.epochs} epochs) on "
+            f"{data['images']:,} images of {data['source']}; {about['device']['name']}; results go to "
+            f"{self.options.models_dir}"
+        )
+
+    def iterations(self):
+        """Yields once for each iteration that is left, until a signal comes. The caller does the iteration."""
+        while self.done < self.total and not self.asked:
+            yield
+            self.done += 1
+            self._do_what_is_due()
+
+    def save_models(self, **models):
+        """Saves Keras models by their names, of a run that is over or interrupted."""
+        self.saved.save_models(**models)
+
+    def _do_what_is_due(self):
+        done, in_epoch = self.done, (self.done - 1) % self.epoch_length + 1
+        epoch_ends, where = (
+            in_epoch == self.epoch_length,
+            f"epoch {-(-done // self.epoch_length)}/{self.options.epochs}",
+        )
+        self.asked = replicas.agree(self.signals.asked, done % 10 == 0 or done == self.total)
+        if self.asked and done < self.total and not self.saved.worth_saving():
+            return
+        if self.progress.due():  # reading a value makes the host wait for the device, so not after every iteration
+            speed = (self.progress.speed(done) or 0) * self.options.n_critic * self.options.batch_size
+            estimate = self.training.sums.numpy()[0] / in_epoch
+            self.progress.show(done, f"{where}, {self.headline} {estimate:.4g}, {speed:.0f} images/s")
+        if epoch_ends or self.asked or self.saved.checkpoint_due():
+            figures = self.saved.checked(self.training.columns, self.training.sums.numpy() / in_epoch, done)
+            if epoch_ends:
+                self.training.sums.assign([0.0] * len(figures))
+                self.saved.save_epoch(done, figures, self.draw_samples(), self.options.tensorboard)
+            self.saved.save_checkpoint(done)
+            if epoch_ends:
+                estimate, time = figures[self.training.columns[0]], clock(self.saved.seconds())
+                self.progress.say(done, f"{where}, {self.headline} {estimate:.4g}, {time}")
