@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support.errors import InputError
-from support.results import checkpoints, files, pictures, run_files
+from support.results import checkpoints, pictures, run_files
 from support.results.ownership import is_ours
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no FIFOs")
@@ -79,11 +80,11 @@ def test_what_is_in_the_way_is_found_before_the_training(row, small_data, tmp_pa
     check(row, tmp_path, monkeypatch, capfd)
 
 
-def test_interpolate_replaces_no_picture_of_the_user(tmp_path):
-    text(tmp_path / "interpolation.png")
-    with pytest.raises(files.FolderError, match=r"interpolation\.png"):
-        wgan.interpolate(None, SimpleNamespace(models_dir=tmp_path))
-    assert os.listdir(tmp_path) == ["interpolation.png"]
+def test_interpolate_replaces_no_picture_of_the_user(tmp_path, monkeypatch, capfd):
+    model = shlex.quote(str(ROOT / "saved_models/pretrained/generator.keras"))
+    command = f"wgan interpolate --model {model} --models-dir . --walk 1,2 --frames 2"
+    row = Row("a picture", lambda folder: text(folder / "interpolation.png"), command, 2, "interpolation.png")
+    check(row, tmp_path, monkeypatch, capfd)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -168,7 +169,7 @@ def test_a_file_of_the_user_that_comes_between_two_shards_stays(tmp_path):
 
 # Each operation on files of a run, one after the other, is the last one of a process that is killed before it.
 KILLED = """
-import itertools, os, sys
+import itertools, os, shutil, sys
 import faults
 from support.results import files
 from support.results import image_folder
@@ -179,6 +180,7 @@ def before(operation):
     if left < 0:
         os._exit(9)
 image_folder.check(folder, 6, (2, 2))
+shutil._use_fd_functions = False  # else what rmtree removes is not seen
 faults.watch_files(folder, before)
 with files.own_folder(folder, (2, 2)):
     image_folder.finish(folder)
@@ -187,14 +189,16 @@ with files.own_folder(folder, (2, 2)):
 """
 
 
-@pytest.mark.parametrize("again", [(6, (2, 2), b"new"), (6, (1, 2), b"new"), (4, None, b"newest")])
+@pytest.mark.parametrize(
+    "again", [(6, (2, 2), b"new"), (6, (1, 2), b"new"), (6, (1, 2), b"older"), (4, None, b"newest")]
+)
 def test_a_shard_that_is_killed_at_any_moment_loses_nothing(tmp_path, again):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     for moment in itertools.count():
         folder = tmp_path / str(moment)
         fill(folder, 8, content=b"old")
-        for seed in (b"older", b"new"):
-            fill(folder, 6, (1, 2), seed)
+        fill(folder, 6, (1, 2))
+        fill(folder, 6, (2, 2), b"older")
         fill(folder, 6, (2, 3), b"old")  # which others discard
         process = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(moment)], env=environment)
         found = images(folder)
@@ -206,6 +210,7 @@ def test_a_shard_that_is_killed_at_any_moment_loses_nothing(tmp_path, again):
             break
         assert process.returncode == 9
         fill(folder, *again)
+        assert images(folder) in (whole(8, b"old"), whole(6), whole(6, b"older"), whole(4, b"newest"))
         if again[2] == b"newest":
             assert images(folder) == whole(4, b"newest")
         elif found == whole(8, b"old") and again[1] == (1, 2) and images(folder) == found:
@@ -272,6 +277,28 @@ def test_shards_share_a_folder_with_each_other_alone(tmp_path, holding, asking, 
             with pytest.raises(files.FolderError, match="another run"), files.own_folder(tmp_path, asking):
                 pass
         holder.communicate("\n")
+
+
+def test_one_shard_at_a_time_is_alone_in_a_folder(tmp_path):
+    code = HOLD.replace("own_folder\n", "alone, own_folder\n").replace(
+        "eval(sys.argv[2])):", "(1, 2)), alone(sys.argv[1]):"
+    )
+    command, entered = [sys.executable, "-c", code, str(tmp_path)], threading.Event()
+
+    def enter():
+        with files.alone(tmp_path):
+            entered.set()
+
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with files.own_folder(tmp_path, (2, 2)), ThreadPoolExecutor() as pool:
+            waiting = pool.submit(enter)
+            assert not entered.wait(0.5)
+            holder.communicate("\n")
+            waiting.result(timeout=60)
+            asking = [*command[:2], HOLD, str(tmp_path), "(2, 2)"]  # leaving the block did not release the folder
+            process = subprocess.run(asking, cwd=ROOT, input="", capture_output=True, text=True)
+            assert "another run" in process.stderr
 
 
 def test_the_parts_of_any_number_of_images_are_all_of_them_once():
