@@ -405,7 +405,8 @@ def run(options):
             if "interpolate" in options.steps:
                 interpolate(generator, options)
             replicas.wait_for_all()
-        say(endings.next_steps(options))
+        if options.steps != ("interpolate",):
+            say(endings.next_steps(options))
 
 
 def main(arguments=None):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import SCRIPT
+from conftest import ROOT, SCRIPT
 from hostile import Row, check, snapshot
 from PIL import Image
 

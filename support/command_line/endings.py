@@ -36,12 +36,14 @@ def run_program(run, arguments, recipes, about, version):
 
 def next_steps(options):
     """A line on what a user may want to do with the results."""
-    commands = [f"python evaluate_digits.py {options.images_dir}"] if "generate" in options.steps else []
+    commands = []
+    if "generate" in options.steps:
+        commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir)}")
     if "train" in options.steps:
-        folder = "" if options.models_dir == "saved_models" else f" --models-dir {options.models_dir}"
+        folder = f" --models-dir {shlex.quote(options.models_dir)}" if options.models_dir != "saved_models" else ""
         steps = ("interpolate",) if commands else ("generate", "interpolate")
         commands += [f"python wgan_handwritten_digits.py {step}{folder}" for step in steps]
-    return f"next: {'  or  '.join(commands)}" if commands else ""
+    return f"next: {'  or  '.join(commands)}"
 
 
 def tell(error, say, arguments, training):
