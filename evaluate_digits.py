@@ -30,9 +30,9 @@ from types import SimpleNamespace
 from support.command_line.options import OneLineParser, path, whole_number
 from support.errors import InputError, one_line
 from support.machine.devices import import_tensorflow, keras, tf
+from support.paths import ABSENT, kind
 from support.results.files import write_text, write_whole
 from support.results.image_folder import image_name
-from support.results.inputs import ABSENT, kind
 
 RECORD = Path(__file__).resolve().parent / "support/evaluation/digit_classifier.json"  # also holds what real digits get
 COMPARED = 10_000  # figures that compare two sets take this many of the images: their value depends on the number

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from support.errors import InputError
+from support.paths import kind
 from support.results.image_folder import check_whole
-from support.results.inputs import kind
 
 MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
 SIDE, MOST_IMAGES = 28, 2_000_000  # 1.5 GiB in memory, and once more on the device

@@ -20,8 +20,9 @@ import re
 import shutil
 from pathlib import Path
 
+from support.paths import ABSENT, kind, read_json
 from support.results import files
-from support.results.files import WORKING, FolderError, alone, kind_of, part_of
+from support.results.files import WORKING, FolderError, alone, part_of
 
 MANIFEST = ".digits.json"
 NOT_OURS = "was not written by this program; move it, or choose another --images-dir"
@@ -40,14 +41,14 @@ def _is_one_of(name, total):
 
 def _read_manifest(folder):
     """The manifest of the images in `folder`, a dictionary with their number as "images"; None if there is none."""
-    manifest = files.read_json(Path(folder, MANIFEST))
+    manifest = read_json(Path(folder, MANIFEST))
     return manifest if manifest and type(manifest.get("images")) is int and manifest["images"] > 0 else None
 
 
 def _find_foreign(folder, total):
     """The path of something that is not ours and that `total` images would replace, or None."""
     manifest = _read_manifest(folder)
-    if not manifest and kind_of(folder / MANIFEST) != "nothing":
+    if not manifest and kind(folder / MANIFEST, follow_links=False) != ABSENT:
         return folder / MANIFEST
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -63,7 +64,7 @@ def _find_foreign(folder, total):
 def _is_part_of_ours(path):
     """Whether something in a working folder is ours. It may be gone: another shard's, which is complete now."""
     name = re.fullmatch(r"writing-\d{1,7}-of-[1-9]\d{0,6}|complete-of-[1-9]\d{0,6}|swapping", path.name, re.ASCII)
-    return name and kind_of(path) in ("folder", "nothing")
+    return name and kind(path, follow_links=False) in ("folder", ABSENT)
 
 
 def _unfinished(working, shard):
@@ -81,8 +82,8 @@ def check(folder, total, shard=None):
     folder, existing = Path(folder), files.check_folder(folder)
     working, left = folder / WORKING, 0
     try:
-        if kind_of(working) != "nothing":
-            if kind_of(working) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
+        if kind(working, follow_links=False) != ABSENT:
+            if kind(working, follow_links=False) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
                 raise FolderError(f"{working}: {NOT_OURS}")
             left = sum(len(names) for path in _unfinished(working, shard) for _, _, names in os.walk(path))
         if folder == existing and (foreign := _find_foreign(folder, total)):
@@ -99,7 +100,7 @@ def check(folder, total, shard=None):
 
 def check_whole(folder):
     """Raises FolderError if the images in `folder` may be a mixture of two sets."""
-    if kind_of(Path(folder, WORKING, "swapping")) == "folder":
+    if kind(Path(folder, WORKING, "swapping"), follow_links=False) == "folder":
         raise FolderError(
             f"{folder}: a run is replacing these images, or was ended while it did; "
             "the next run with this --images-dir finishes that"
@@ -143,7 +144,7 @@ def finish(folder):
     """
     folder, working = Path(folder), Path(folder, WORKING)
     with alone(folder):
-        if kind_of(working / "swapping") == "folder":
+        if kind(working / "swapping", follow_links=False) == "folder":
             _swap(folder)
         for path in working.glob("complete-of-*"):
             parts = [_read_manifest(part) for part in path.iterdir()]
