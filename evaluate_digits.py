@@ -255,7 +255,7 @@ def complaint_about_output(target, suffix, source):
 
 def read_source(options):
     """The images to be judged: names [n] and uint8 [n, 28, 28]. Raises InputError."""
-    from support.datasets.loading import read_image_folder
+    from support.datasets.image_files import read_image_folder
 
     source = options.source
     if source.is_dir():
@@ -270,9 +270,9 @@ def read_source(options):
 
 def read_array(path):
     """uint8 [n, 28, 28] of an .npz file: the array named images, x_train or arr_0, or the only one there is."""
-    from support.datasets.loading import read_images
+    from support.datasets.loading import read_image_array
 
-    return read_images(path)
+    return read_image_array(path)
 
 
 def draw(path, count, seed):
