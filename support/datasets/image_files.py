@@ -18,12 +18,13 @@ FORMATS = (
 )  # not PostScript, on which Pillow runs Ghostscript
 
 
-def read_image_folder(folder):
+def read_image_folder(folder, watch=iter):
     """All images of a folder, sorted by name: (file names, uint8 [n, 28, 28], 0 to 255). Raises DataError.
 
     Reads png, jpg, jpeg, bmp, gif and webp files; skips hidden files and subfolders. Every image must be 28x28 and
     opaque grey. It may be stored as black and white, as 8-bit grey, or as a palette or RGB with three equal channels.
     Of an animation, the first frame is read. Colour, 16 bits per pixel and other sizes raise DataError.
+    watch: a function that passes the names on, one by one, and may show how far the reading is.
     """
     check_whole(folder)
     with reading(folder):
@@ -33,7 +34,7 @@ def read_image_folder(folder):
     images = np.empty((len(names), SIDE, SIDE), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each of Pillow's warnings is either harmless or an error here
-        for name, image in zip(names, images, strict=True):
+        for name, image in zip(watch(names), images, strict=True):
             image[...] = _read_image(os.path.join(folder, name))
     return names, images
 

@@ -45,6 +45,12 @@ def _read_manifest(folder):
     return manifest if manifest and type(manifest.get("images")) is int and manifest["images"] > 0 else None
 
 
+def manifest_of(folder, names):
+    """The manifest of the images `names` in `folder`; None if it does not speak of all of them."""
+    manifest = _read_manifest(folder)
+    return manifest if manifest and all(_is_one_of(name, manifest["images"]) for name in names) else None
+
+
 def _find_foreign(folder, total):
     """The path of something that is not ours and that `total` images would replace, or None."""
     manifest = _read_manifest(folder)
