@@ -42,7 +42,8 @@ def path_option(text):
 
 OPTIONS = [
     ("--json", "print the figures as JSON", {"action": "store_true"}),
-    ("--labels", "write the digit and the confidence of each image, with its file name (array or generator: its number)", {"type": path_option, "metavar": "FILE.csv"}),
+    ("--labels", "write the digit and the confidence of each image, with its file name (array, generator: its number)",
+     {"type": path_option, "metavar": "FILE.csv"}),
     ("--digit", "the digit that --copy-to copies", {"type": int, "choices": range(10), "metavar": "D"}),
     ("--copy-to", "copy the images of --digit to this new folder", {"type": path_option, "metavar": "DIR"}),
     ("--page", "draw the images with the highest and lowest confidence for each digit, nearest training images, the "
@@ -158,7 +159,7 @@ def draw(path, count, seed):
 
 def evaluate(options):
     """Says at once what is going to happen, and does it."""
-    generator = options.source.suffix == ".keras"
+    generator = options.source.suffix == ".keras" and options.source.is_file()
     first = f"drawing {options.images:,} images with seed {options.seed}" if generator else "reading the images"
     say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST")
     from support.evaluation.steps import evaluate

@@ -75,13 +75,13 @@ def test_what_real_digits_get_is_what_the_record_says(dataset, model):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
     recorded = json.loads(classifier.RECORD.read_text(encoding="utf-8"))["real"]
     images = figures.drawn(dataset.train_images, definitions.COMPARED)
-    now, behind = measuring.measure(images, dataset, model, unseen=dataset.test_images)
+    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images)
     assert now.keys() == recorded.keys()
     for key, value in recorded.items():
         assert now[key] == pytest.approx(value, rel=0.02, abs=1e-4), key
-    nearest_digits = dataset.train_labels[behind.neighbours]
+    nearest_digits = dataset.train_labels[details.neighbours]
     for digit, limit in enumerate(definitions.COPY_DISTANCES):
-        assert limit == pytest.approx(behind.distances[nearest_digits == digit].min() / 2, abs=0.006), digit
+        assert limit == pytest.approx(details.distances[nearest_digits == digit].min() / 2, abs=0.006), digit
     assert recorded["frechet_distance"] < 0.1 and recorded["copies"] == 0 and recorded["coverage"] > 0.9
 
 
@@ -361,6 +361,37 @@ def test_arrays_under_their_names(unseen, tmp_path):
         np.testing.assert_array_equal(read_source(file, None).images, images)
     np.savez(file, images)
     np.testing.assert_array_equal(read_source(file, None).images, images)
+
+
+@pytest.mark.parametrize(
+    "manifest, origin",
+    [
+        ({"model": "m.keras", "seed": 3, "sha256": "0123456789"}, "drawn by m.keras, seed 3, sha256 01234567"),
+        ({"model": "trained by this run", "seed": 0}, "drawn by the generator trained in the same run, seed 0"),
+        ({"model": ["m.keras"], "seed": 0}, None),
+        ({"model": "m.keras", "seed": "0", "sha256": 1}, "drawn by m.keras"),
+        ({"model": "m.keras", "seed": 0, "images": 1}, None),  # the folder has a second image
+        ({}, None),
+    ],
+)
+def test_the_generator_that_drew_a_folder_is_named(tmp_path, unseen, manifest, origin):
+    for number in range(2):
+        Image.fromarray(unseen[0][number]).save(tmp_path / f"digit_{number:05d}.png")
+    assert read_source(tmp_path, None).origin is None
+    (tmp_path / ".digits.json").write_text(json.dumps({"images": 2} | manifest))
+    assert read_source(tmp_path, None).origin == origin
+
+
+def test_labels_and_copies_do_not_wait_for_the_figures(folder, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure", stop)
+    labels, ones = tmp_path / "labels.csv", tmp_path / "ones"
+    words = [folder, "--labels", labels, "--digit", 1, "--copy-to", ones, "--device", "cpu"]
+    assert evaluate_digits.main(list(map(str, words))) == 130
+    assert len(labels.read_text(encoding="utf-8").splitlines()) == 61
+    assert any(ones.iterdir()) and capsys.readouterr().out == ""
 
 
 def test_the_help_defines_each_figure_and_options_are_read_before_anything_large_is_imported():

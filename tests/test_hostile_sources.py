@@ -270,7 +270,7 @@ OUTPUTS = [
     Row("circular link", several(DIGITS, link("p.png", "p.png")), PAGE + "p.png", 2, ".png file"),
     Row("name of 255 bytes", DIGITS, PAGE + "n" * 251 + ".png", 2, "longer than 200 bytes"),
     Row("folder is a file", DIGITS, PAGE + "d.npz/p.png", 2, "no folder"),
-    Row("link into the images", several(image("s/a.png"), link("l", "s")), "evaluate s --page l/p.png", 2, "inside the"),
+    Row("link into the images", several(image("s/a.png"), link("l", "s")), "evaluate s --page l/p.png", 2, "inside"),
 ]  # fmt: skip
 FOR_USERS = [  # root may read and write everything
     Row("unreadable folder", unreadable("s"), "evaluate s", 2, "Permission denied"),

@@ -11,7 +11,7 @@ NEIGHBOURS = 5
 CONFIDENT = 0.9
 # By digit: half the smallest distance between a test image and a training image of that digit. An image closer to a
 # training image of that digit is a copy. A training image with some noise is closer; a test image averaged with its
-# nearest training image hardly ever is.
+# nearest training image almost never is.
 COPY_DISTANCES = (1.18, 0.41, 1.38, 1.52, 1.20, 1.38, 1.14, 0.96, 1.43, 1.09)
 
 

@@ -16,7 +16,7 @@ def evaluate(options, draw):
     draw: a function from the path of a generator to uint8 [n, 28, 28]. Raises InputError.
     """
     record = classifier.read_record()
-    if options.source.suffix == ".keras":
+    if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
         import_tensorflow(options.device)
     source = read_source(options.source, draw)
     if options.labels:
