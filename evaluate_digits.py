@@ -37,6 +37,7 @@ LONGEST_NAME = 200  # bytes of a file name; most disks allow 255, and the tempor
 
 
 def path_option(text):
+    """A reader of paths, for argparse."""
     return Path(path(text))
 
 
@@ -158,13 +159,13 @@ def draw(path, count, seed):
 
 
 def evaluate(options):
-    """Says at once what is going to happen, and does it."""
+    """Prints one line at once, because the imports take seconds. Then evaluates the images of options.source."""
     generator = options.source.suffix == ".keras" and options.source.is_file()
     first = f"drawing {options.images:,} images with seed {options.seed}" if generator else "reading the images"
     say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST")
-    from support.evaluation.steps import evaluate
+    from support.evaluation import steps
 
-    evaluate(options, lambda path: draw(path, options.images, options.seed))
+    steps.evaluate(options, lambda path: draw(path, options.images, options.seed))
 
 
 def train(options):
@@ -201,6 +202,7 @@ def main(arguments=None):
 
 
 def fail(error, status):
+    """Prints the line about an error and returns the exit status."""
     say(f"evaluate_digits.py: {error}")
     return status
 

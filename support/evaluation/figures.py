@@ -44,7 +44,7 @@ def frechet_distance(features_a, features_b):
 
 
 def precision_recall_density_coverage(real, fake, k=5, watch=iter):
-    """How two sets of features lie among each other: four floats.
+    """How two sets of features overlap: precision, recall, density and coverage, four floats.
 
     Each feature vector has a ball around it that reaches to its k-th nearest neighbour in its own set.
     precision: share of fake inside some real ball; recall: share of real inside some fake ball (Kynkäänniemi et al.

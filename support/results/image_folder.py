@@ -46,7 +46,7 @@ def _read_manifest(folder):
 
 
 def manifest_of(folder, names):
-    """The manifest of the images `names` in `folder`; None if it does not speak of all of them."""
+    """The manifest of the images `names` in `folder`; None if it does not cover all of them."""
     manifest = _read_manifest(folder)
     return manifest if manifest and all(_is_one_of(name, manifest["images"]) for name in names) else None
 
