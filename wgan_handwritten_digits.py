@@ -396,10 +396,12 @@ def run(options):
         train(dataset, options)
         replicas.wait_for_all()
     else:
-        generator, about = (None, {"model": "the generator of this run"}) if training else find_generator(options)
+        found = None if training else find_generator(options)
         with folders.reserved(options):
             if training:
-                generator, _ = train(dataset, options)
+                train(dataset, options)
+                found = find_generator(options)
+            generator, about = found
             if "generate" in options.steps:
                 generate(generator, options, {"seed": options.seed, **about})
             if "interpolate" in options.steps:

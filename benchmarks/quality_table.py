@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
-from evaluate_digits import FIGURES  # noqa: E402
-from support.datasets.loading import read_image_folder  # noqa: E402
+from support.datasets.image_files import read_image_folder  # noqa: E402
+from support.evaluation.definitions import FIGURES  # noqa: E402
 from support.results import pictures  # noqa: E402
 
 

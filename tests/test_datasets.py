@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from support.datasets import loading
-from support.datasets.loading import DataError, Dataset, load_dataset, read_image_folder
+from support.datasets.checks import DataError
+from support.datasets.image_files import read_image_folder
+from support.datasets.loading import Dataset, load_dataset
 
 RANDOM = np.random.default_rng(0)
 TRAIN, TEST = (RANDOM.integers(0, 256, (n, 28, 28), np.uint8) for n in (5, 3))
@@ -174,7 +176,7 @@ def test_emnist_reads_upright(tmp_path, packed):
             write(tmp_path / "all" / name, gzip.compress(data) if packed else data)
         assert_same(load_dataset(tmp_path / split))
         assert_same(load_dataset(tmp_path / "all" / f"emnist-{split}-{IDX_NAMES[0]}{'.gz' if packed else ''}"))
-    with pytest.raises(DataError, match="several data sets.*emnist-digits-train.*emnist-letters-train"):
+    with pytest.raises(DataError, match="several datasets.*emnist-digits-train.*emnist-letters-train"):
         load_dataset(tmp_path / "all")
 
 

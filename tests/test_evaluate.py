@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +16,9 @@ from scipy.ndimage import gaussian_filter
 
 import evaluate_digits
 from support.datasets import loading
-from support.evaluation import classifier, figures
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring
+from support.evaluation.report import copy_digit
+from support.evaluation.sources import Source, read_source
 from support.machine.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
@@ -25,62 +26,62 @@ N = 3000  # images a measurement in most tests here
 
 
 @pytest.fixture(scope="module")
-def digits():
+def dataset():
     return loading.load_dataset()
 
 
 @pytest.fixture(scope="module")
-def see():
+def model():
     import_tensorflow("cpu")
     return classifier.load()
 
 
 @pytest.fixture(scope="module")
-def small(digits):
+def small(dataset):
     """A third of MNIST to compare with, so that a measurement takes two seconds.
 
     Test images are drawn: their first half and their second come from writers who differ a lot.
     """
     return replace(
-        digits,
-        train_images=digits.train_images[::3],
-        train_labels=digits.train_labels[::3],
-        test_images=figures.drawn(digits.test_images, N),
-        test_labels=figures.drawn(digits.test_labels, N),
+        dataset,
+        train_images=dataset.train_images[::3],
+        train_labels=dataset.train_labels[::3],
+        test_images=figures.drawn(dataset.test_images, N),
+        test_labels=figures.drawn(dataset.test_labels, N),
     )
 
 
 @pytest.fixture(scope="module")
-def unseen(digits):
+def unseen(dataset):
     """Digits that are in neither part of `small`, as from a perfect generator: images, labels."""
-    return tuple(figures.drawn(part[1::3], N) for part in (digits.train_images, digits.train_labels))
+    return tuple(figures.drawn(part[1::3], N) for part in (dataset.train_images, dataset.train_labels))
 
 
 @pytest.fixture(scope="module")
-def perfect(unseen, small, see):
-    return evaluate_digits.measure(unseen[0], small, see)[0]
+def perfect(unseen, small, model):
+    return measuring.measure(unseen[0], small, model)[0]
 
 
 @pytest.fixture
-def measured(small, see):
-    return lambda images: evaluate_digits.measure(images, small, see)[0]
+def measured(small, model):
+    return lambda images: measuring.measure(images, small, model)[0]
 
 
 # ---- the figures move as they must -----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_what_real_digits_get_is_what_the_record_says(digits, see):
+def test_what_real_digits_get_is_what_the_record_says(dataset, model):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
-    recorded = json.loads(evaluate_digits.RECORD.read_text(encoding="utf-8"))["real"]
-    images = figures.drawn(digits.train_images, evaluate_digits.COMPARED)
-    now, behind = evaluate_digits.measure(images, digits, see, unseen=digits.test_images)
+    recorded = json.loads(classifier.RECORD.read_text(encoding="utf-8"))["real"]
+    images = figures.drawn(dataset.train_images, definitions.COMPARED)
+    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images)
     assert now.keys() == recorded.keys()
     for key, value in recorded.items():
         assert now[key] == pytest.approx(value, rel=0.02, abs=1e-4), key
-    nearest_digits = digits.train_labels[behind.neighbours]
-    for digit, limit in enumerate(evaluate_digits.COPY_DISTANCES):
-        assert limit == pytest.approx(behind.distances[nearest_digits == digit].min() / 2, abs=0.006), digit
+    nearest_digits = dataset.train_labels[details.neighbours]
+    for digit, limit in enumerate(definitions.COPY_DISTANCES):
+        assert limit == pytest.approx(details.distances[nearest_digits == digit].min() / 2, abs=0.006), digit
     assert recorded["frechet_distance"] < 0.1 and recorded["copies"] == 0 and recorded["coverage"] > 0.9
 
 
@@ -112,8 +113,8 @@ def test_one_digit_over_and_over_is_precise_but_covers_nothing(measured, perfect
 
 
 @pytest.mark.slow
-def test_missing_digits_cost_recall_not_precision(measured, perfect, digits):
-    half = measured(digits.train_images[1::3][digits.train_labels[1::3] < 5][-N:])
+def test_missing_digits_cost_recall_not_precision(measured, perfect, dataset):
+    half = measured(dataset.train_images[1::3][dataset.train_labels[1::3] < 5][-N:])
     assert half["precision"] > 0.85 and half["confident"] > 0.98
     assert half["recall"] < 0.6 and half["coverage"] < 0.6
     assert half["classifier_score"] < 5.1 and half["digit_divergence"] == pytest.approx(np.log(2), abs=0.1)
@@ -206,15 +207,15 @@ def test_score_divergence_and_sliced_distance():
 # ---- the classifier --------------------------------------------------------------------------------------------------
 
 
-def test_classifier_is_the_one_of_its_record(digits, see):
-    record = json.loads(evaluate_digits.RECORD.read_text(encoding="utf-8"))
+def test_classifier_is_the_one_of_its_record(dataset, model):
+    record = json.loads(classifier.RECORD.read_text(encoding="utf-8"))
     file = classifier.CLASSIFIER
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
     assert file.stat().st_size < 1_000_000 and record["accuracy"] >= 0.993
-    features, probabilities = classifier.seen(see, digits.test_images)
-    assert (probabilities.argmax(axis=1) == digits.test_labels).mean() == pytest.approx(record["accuracy"], abs=2e-4)
-    assert features.shape == (10_000, 64)
-    np.testing.assert_allclose(features.std(axis=0), 1, atol=0.2)
+    classified = classifier.classify(model, dataset.test_images)
+    assert (classified.labels == dataset.test_labels).mean() == pytest.approx(record["accuracy"], abs=2e-4)
+    assert classified.features.shape == (10_000, 64)
+    np.testing.assert_allclose(classified.features.std(axis=0), 1, atol=0.2)
 
 
 @pytest.mark.slow
@@ -229,20 +230,20 @@ def test_classifier_loads_in_a_fresh_process_elsewhere(tmp_path):
 
 
 @pytest.mark.slow
-def test_training_the_classifier_is_a_function_of_the_seed(digits, tmp_path, monkeypatch):
+def test_training_the_classifier_is_a_function_of_the_seed(dataset, tmp_path, monkeypatch):
     few = replace(
-        digits,
-        train_images=digits.train_images[:2000],
-        train_labels=digits.train_labels[:2000],
-        test_images=digits.test_images[:1000],
-        test_labels=digits.test_labels[:1000],
+        dataset,
+        train_images=dataset.train_images[:2000],
+        train_labels=dataset.train_labels[:2000],
+        test_images=dataset.test_images[:1000],
+        test_labels=dataset.test_labels[:1000],
     )
     monkeypatch.setattr(loading, "load_dataset", lambda: few)
     monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "classifier.keras")
-    monkeypatch.setattr(evaluate_digits, "RECORD", tmp_path / "classifier.json")
+    monkeypatch.setattr(classifier, "RECORD", tmp_path / "classifier.json")
     weights = []
     for seed in (1, 1):
-        evaluate_digits.train_classifier(seed, epochs=3)
+        classifier_training.train_classifier(seed, epochs=3)
         weights.append(keras.models.load_model(tmp_path / "classifier.keras").get_layer("digit").get_weights()[0])
     record = json.loads((tmp_path / "classifier.json").read_text(encoding="utf-8"))
     assert record["accuracy"] > 0.5 and record["seed"] == 1 and record["real"]["copies"] == 0
@@ -290,7 +291,9 @@ def test_everything_at_once(folder, unseen, tmp_path):
     report = json.loads(done.stdout)
     assert report["images"] == report["compared"] == 60 and report["figures"].keys() == report["real"].keys()
     assert len(report["warnings"]) == 1 and "only 60 images" in report["warnings"][0]
-    assert len(done.stderr.splitlines()) == 2  # the warning and the number of sevens: nothing of TensorFlow's
+    first, labels, copies, warning = done.stderr.splitlines()  # nothing of TensorFlow's
+    assert first.startswith("evaluating ") and labels == "labels.csv: 60 labels"
+    assert copies.startswith("sevens: ") and warning == f"warning: {report['warnings'][0]}"
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["file"] for row in rows] == [path.name for path in before]
     labels = np.array([int(row["digit"]) for row in rows])
@@ -340,30 +343,60 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
-def test_few_images_do_not_crash(n, small, see, unseen):
-    values, _ = evaluate_digits.measure(unseen[0][:n], small, see)
+def test_few_images_do_not_crash(n, small, model, unseen):
+    values, _ = measuring.measure(unseen[0][:n], small, model)
     assert all(np.isfinite(value).all() for value in values.values())
-    assert "biased" in evaluate_digits.warnings_about(unseen[0][:n])[0]
+    assert "biased" in measuring.warnings_about(unseen[0][:n])[0]
 
 
 def test_dark_ink_on_white_paper_is_pointed_out(unseen):
-    assert evaluate_digits.warnings_about(unseen[0]) == []
-    assert "invert" in evaluate_digits.warnings_about(255 - unseen[0])[0]
+    assert measuring.warnings_about(unseen[0]) == []
+    assert "invert" in measuring.warnings_about(255 - unseen[0])[0]
 
 
 def test_arrays_under_their_names(unseen, tmp_path):
     images, file = unseen[0][:4], tmp_path / "images.npz"
     for arrays in ({"images": images, "other": images[:1]}, {"x_train": images[..., None]}, {"digits": images}):
         np.savez(file, **arrays)
-        np.testing.assert_array_equal(evaluate_digits.read_array(file), images)
+        np.testing.assert_array_equal(read_source(file, None).images, images)
     np.savez(file, images)
-    np.testing.assert_array_equal(evaluate_digits.read_array(file), images)
+    np.testing.assert_array_equal(read_source(file, None).images, images)
+
+
+@pytest.mark.parametrize(
+    "manifest, origin",
+    [
+        ({"model": "m.keras", "seed": 3, "sha256": "0123456789"}, "drawn by m.keras, seed 3, sha256 01234567"),
+        ({"model": ["m.keras"], "seed": 0}, None),
+        ({"model": "m.keras", "seed": "0", "sha256": 1}, "drawn by m.keras"),
+        ({"model": "m.keras", "seed": 0, "images": 1}, None),  # the folder has a second image
+        ({}, None),
+    ],
+)
+def test_the_generator_that_drew_a_folder_is_named(tmp_path, unseen, manifest, origin):
+    for number in range(2):
+        Image.fromarray(unseen[0][number]).save(tmp_path / f"digit_{number:05d}.png")
+    assert read_source(tmp_path, None).origin is None
+    (tmp_path / "digits.json").write_text(json.dumps({"images": 2} | manifest))
+    assert read_source(tmp_path, None).origin == origin
+
+
+def test_labels_and_copies_do_not_wait_for_the_figures(folder, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure", stop)
+    labels, ones = tmp_path / "labels.csv", tmp_path / "ones"
+    words = [folder, "--labels", labels, "--digit", 1, "--copy-to", ones, "--device", "cpu"]
+    assert evaluate_digits.main(list(map(str, words))) == 130
+    assert len(labels.read_text(encoding="utf-8").splitlines()) == 61
+    assert any(ones.iterdir()) and capsys.readouterr().out == ""
 
 
 def test_the_help_defines_each_figure_and_options_are_read_before_anything_large_is_imported():
     done = run("--help")
     assert done.returncode == 0
-    for _, name, _, _, definition in evaluate_digits.FIGURES:
+    for _, name, _, _, definition in definitions.FIGURES:
         assert name in done.stdout and definition in done.stdout
     code = (
         "import sys, evaluate_digits\nevaluate_digits.read_options(['.'])\n"
@@ -406,7 +439,7 @@ def bad_inputs(tmp_path):
         ([good, "--labels", "x.txt"], ".csv"),
         ([good, "--page", tmp_path / "no" / "page.png"], "no folder"),
         ([good, "--images", "0"], "0"),
-        ([colour, "--page", colour / "page.png"], "among the images"),
+        ([colour, "--page", colour / "page.png"], "inside the folder"),
         ([good, "--sead", "1"], "--sead"),
     ]
 
@@ -418,7 +451,9 @@ def test_bad_input_gets_one_line_and_status_2(tmp_path, capsys):
         except SystemExit as ended:
             status = ended.code
         said = capsys.readouterr()
-        assert status == 2 and said.out == "" and said.err.count("\n") == 1 and word in said.err, (arguments, said)
+        *before, error = said.err.splitlines()  # the first line is there at once, if the options are good
+        assert status == 2 and said.out == "" and word in error, (arguments, said)
+        assert not before or len(before) == 1 and before[0].startswith("evaluating "), said
 
 
 @pytest.mark.slow
@@ -429,7 +464,8 @@ def test_bad_generators_get_one_line_and_status_2(tmp_path):
     for name, output, word in (("small", small, "14"), ("sigmoid", sigmoid, "tanh")):
         keras.Model(latent, output).save(tmp_path / f"{name}.keras")
         done = run(tmp_path / f"{name}.keras", "--images", "20", "--device", "cpu")
-        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and word in done.stderr, done
+        first, error = done.stderr.splitlines()
+        assert done.returncode == 2 and done.stdout == "" and first.startswith("evaluating ") and word in error, done
     (tmp_path / "torn.keras").write_bytes((tmp_path / "small.keras").read_bytes()[:500])
     done = run(tmp_path / "torn.keras")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "torn.keras" in done.stderr
@@ -442,10 +478,11 @@ def test_too_little_memory_gets_one_line_and_status_1(error, folder, monkeypatch
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\na tensor")
         raise MemoryError("Unable to allocate")
 
-    monkeypatch.setattr(classifier, "seen", fail)
+    monkeypatch.setattr(classifier, "classify", fail)
     assert evaluate_digits.main([str(folder), "--device", "cpu"]) == 1
     printed = capsys.readouterr()
-    assert printed.out == "" and printed.err.count("\n") == 1 and "--images" in printed.err
+    first, error = printed.err.splitlines()
+    assert printed.out == "" and first.startswith("evaluating ") and "--images" in error
 
 
 def test_a_classifier_without_its_record_measures_nothing(folder, tmp_path, monkeypatch, capsys):
@@ -457,7 +494,6 @@ def test_a_classifier_without_its_record_measures_nothing(folder, tmp_path, monk
 
 def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path):
     (tmp_path / f".sevens.{os.getpid()}.partial").mkdir()  # in containers numbers come again
-    behind = SimpleNamespace(labels=np.array([7, 1, 7]), images=np.zeros((3, 28, 28), np.uint8))
-    names = ["a.png", "b.png", "c.png"]
-    assert evaluate_digits.copy_digit(tmp_path / "digits.npz", tmp_path / "sevens", 7, names, behind) == 2
+    source = Source(tmp_path / "digits.npz", ["a.png", "b.png", "c.png"], np.zeros((3, 28, 28), np.uint8))
+    assert copy_digit(source, tmp_path / "sevens", 7, np.array([7, 1, 7])) == 2
     assert sorted(path.name for path in (tmp_path / "sevens").iterdir()) == ["a.png", "c.png"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from support.paths import ABSENT, kind, read_json
 from support.results import files, image_folder
 
 
@@ -77,7 +78,7 @@ def test_a_move_that_was_cut_off_is_finished_by_the_next_run(tmp_path, monkeypat
     image_folder.finish(tmp_path)
     image_folder.check_whole(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in names(tmp_path)] == [b"new"] * 6
-    assert json.loads((tmp_path / ".digits.json").read_text())["images"] == 6
+    assert json.loads((tmp_path / "digits.json").read_text())["images"] == 6
     assert not (tmp_path / files.WORKING).exists()
 
 
@@ -148,10 +149,9 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
 
 def test_the_kinds_of_things(tmp_path):
     (tmp_path / "file").write_text("")
-    assert [files.kind_of(tmp_path / name) for name in (".", "file", "none", "file/below")] == [
-        *("folder", "file", "nothing", "nothing")
-    ]
-    assert files.kind_of(tmp_path / ("a" * 300)) == files.kind_of("a\0b") == "other"
+    found = [kind(tmp_path / name) for name in (".", "file", "none", "file/below")]
+    assert found == ["folder", "file", ABSENT, ABSENT]
+    assert "too long" in kind(tmp_path / ("a" * 300)) and "null" in kind("a\0b")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right, and there are no FIFOs")
@@ -162,10 +162,11 @@ def test_links_and_fifos_are_of_another_kind(tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo(tmp_path / "fifo")
     names = ("link", "dangling", "circle", "fifo")
-    assert {files.kind_of(tmp_path / name) for name in names} == {"other"}
-    follow = [files.kind_of(tmp_path / name, follow_links=True) for name in names]
-    assert follow == ["file", "nothing", "other", "other"]
-    assert [files.read_json(tmp_path / name) for name in names] == [None] * 4
+    found = [kind(tmp_path / name, follow_links=False) for name in names]
+    assert found == ["a symbolic link"] * 3 + ["a device, FIFO or socket"]
+    assert [kind(tmp_path / name) for name in names[:2]] == ["file", ABSENT]
+    assert not {kind(tmp_path / name) for name in names[2:]} & {"file", "folder", ABSENT}
+    assert [read_json(tmp_path / name) for name in names] == [None] * 4
 
 
 JSON = [
@@ -186,8 +187,8 @@ JSON = [
 def test_what_is_no_small_json_file_of_a_dictionary_reads_as_nothing(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text)
-    assert files.read_json(path) is None
+    assert read_json(path) is None
     path.write_bytes(b'{"a": "\xff"}')
-    assert files.read_json(path) is None
+    assert read_json(path) is None
     path.write_text('{"a": 1}')
-    assert files.read_json(path) == {"a": 1}
+    assert read_json(path) == {"a": 1}

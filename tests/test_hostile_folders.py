@@ -66,7 +66,7 @@ def both(*makers):
 
 
 def manifest(**entries):
-    return file("images/.digits.json", json.dumps(entries))
+    return file("images/digits.json", json.dumps(entries))
 
 
 def without_right(name, mode):
@@ -150,7 +150,7 @@ ROWS = [
     Row("ours", OURS, INTO, 0, "20 digits"),
     # The manifest
     *(
-        Row(f"a manifest {text[:30]}", both(OURS, file("images/.digits.json", text)), INTO, 2, NOT_OURS)
+        Row(f"a manifest {text[:30]}", both(OURS, file("images/digits.json", text)), INTO, 2, NOT_OURS)
         for text in [
             *("", "{", "null", "[9]", "{}", "[" * 99_999, '{"a":' * 99_999),
             *(f'{{"images": {value}}}' for value in ("Infinity", "NaN", "1e400", "9.0", '"9"', "[9]", "{}")),
@@ -164,10 +164,10 @@ ROWS = [
         Row(f"a manifest of shard {shard}", both(OURS, manifest(images=9, shard=shard)), INTO, 0, "20 digits")
         for shard in ("text", 0, [1, 2, 3], [0.5, 1e400], {"a": 1}, [1, 0])  # no longer read
     ),
-    Row("a folder for a manifest", folder("images/.digits.json"), INTO, 2, ".digits.json: " + NOT_OURS),
-    Row("a FIFO for a manifest", fifo("images/.digits.json"), INTO, 2, NOT_OURS),
-    Row("a link for a manifest", both(OURS, rename("images/.digits.json", "a")), INTO, 2, NOT_OURS),
-    Row("a dangling link for a manifest", link("images/.digits.json", "none"), INTO, 2, NOT_OURS),
+    Row("a folder for a manifest", folder("images/digits.json"), INTO, 2, ".digits.json: " + NOT_OURS),
+    Row("a FIFO for a manifest", fifo("images/digits.json"), INTO, 2, NOT_OURS),
+    Row("a link for a manifest", both(OURS, rename("images/digits.json", "a")), INTO, 2, NOT_OURS),
+    Row("a dangling link for a manifest", link("images/digits.json", "none"), INTO, 2, NOT_OURS),
     # A swap that was cut off
     Row("half a swap", folder(f"{WORKING}/swapping"), "evaluate images", 2, "finishes that"),
     Row("half a swap", both(OURS, folder(f"{WORKING}/swapping")), "wgan train --data images", 2, "finishes that"),

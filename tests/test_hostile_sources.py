@@ -270,7 +270,7 @@ OUTPUTS = [
     Row("circular link", several(DIGITS, link("p.png", "p.png")), PAGE + "p.png", 2, ".png file"),
     Row("name of 255 bytes", DIGITS, PAGE + "n" * 251 + ".png", 2, "longer than 200 bytes"),
     Row("folder is a file", DIGITS, PAGE + "d.npz/p.png", 2, "no folder"),
-    Row("link into the images", several(image("s/a.png"), link("l", "s")), "evaluate s --page l/p.png", 2, "among"),
+    Row("link into the images", several(image("s/a.png"), link("l", "s")), "evaluate s --page l/p.png", 2, "inside"),
 ]  # fmt: skip
 FOR_USERS = [  # root may read and write everything
     Row("unreadable folder", unreadable("s"), "evaluate s", 2, "Permission denied"),
@@ -306,8 +306,8 @@ def test_what_may_not_be_read_ends_in_one_line(row, tmp_path, monkeypatch, capfd
 
 def test_the_current_folder_is_not_replaced_by_copies(tmp_path, monkeypatch, capfd):
     """An empty folder may be, but a shell that stands in it would lose it."""
-    digits = evaluate_digits.RECORD.parents[2] / "data" / "mnist.npz"
-    row = Row("here", None, f"evaluate {shlex.quote(str(digits))} --digit 7 --copy-to {tmp_path}", 2, "current one")
+    digits = Path(evaluate_digits.__file__).parent / "data" / "mnist.npz"
+    row = Row("here", None, f"evaluate {shlex.quote(str(digits))} --digit 7 --copy-to {tmp_path}", 2, "current folder")
     check(row, tmp_path, monkeypatch, capfd)
 
 

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 from conftest import ROOT
 
-import evaluate_digits
+from support.evaluation.definitions import FIGURES
 
 FOLDER = ROOT / "saved_models/pretrained"
 CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def test_the_model_card_has_its_figures():
     report = json.loads((FOLDER / "figures.json").read_text(encoding="utf-8"))
     record = json.loads((FOLDER / "run.json").read_text(encoding="utf-8"))
     assert f"train --epochs {record['about']['options']['epochs']}`" in CARD
-    for key, name, better, form, _ in evaluate_digits.FIGURES:
+    for key, name, better, form, _ in FIGURES:
         these, real = (format(report[part][key], form).strip() for part in ("figures", "real"))
         assert f"| {name.replace(' *', '')} {better} | {these} | {real} |" in CARD
     assert f"{1 - report['figures']['confident']:.0%}".replace("%", " %") in CARD

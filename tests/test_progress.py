@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from support.command_line.progress import Progress, clock, say
+from support.command_line.progress import Progress, clock, say, watch
 
 
 class Terminal(io.StringIO):
@@ -27,6 +27,21 @@ def test_the_bar_never_wraps(monkeypatch, columns):
     assert max(map(len, lines)) <= columns - 1
     say("epoch 1/12")
     assert sys.stderr.getvalue().split("\r")[-1] == "epoch 1/12\n"
+
+
+@pytest.mark.parametrize("total, steps", [(None, range(3)), (3, iter(range(3)))])
+def test_a_watched_loop_shows_a_bar_and_removes_it(monkeypatch, total, steps):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    assert list(watch(steps, "classifying", total)) == [0, 1, 2]
+    *_, bar, blank, end = sys.stderr.getvalue().split("\r")
+    assert bar.startswith("classifying, 0:00 left [###") and blank.isspace() and end == ""
+
+
+def test_a_watched_loop_says_nothing_without_a_terminal(capsys):
+    assert list(watch(range(3), "classifying")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
 
 
 def test_elsewhere_a_line_is_a_line(capsys):

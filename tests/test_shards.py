@@ -46,7 +46,7 @@ def test_shards_together_write_exactly_what_one_process_writes(finished, tmp_pat
     assert sum("when all shards are done" in process.stderr for process in processes) == 2
     assert everything(tmp_path / "images") == everything(whole / "generated_images")
     # Shards of another generator, under the same name, are not taken for the rest of these.
-    manifest = json.loads((tmp_path / "images/.digits.json").read_text(encoding="utf-8"))
+    manifest = json.loads((tmp_path / "images/digits.json").read_text(encoding="utf-8"))
     assert manifest["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
@@ -69,7 +69,7 @@ def whole(count, content=b"new"):
 
 
 def assert_nothing_but_images(folder):
-    assert sorted(path.name for path in folder.glob(".*")) == [".digits.json", ".lock"]
+    assert sorted(path.name for path in folder.glob(".*")) == [".lock"]
 
 
 @pytest.mark.parametrize("before", [(50, None), (30, None), (100_002, (1, 2500))])  # the last never became a set
@@ -81,7 +81,7 @@ def test_the_last_shard_puts_all_images_in_the_place_of_an_earlier_run(tmp_path,
         assert images(tmp_path) == earlier
         fill(tmp_path, after, (part, 3))
     assert images(tmp_path) == whole(after)
-    assert json.loads((tmp_path / ".digits.json").read_text(encoding="utf-8")) == {"images": after, "seed": "new"}
+    assert json.loads((tmp_path / "digits.json").read_text(encoding="utf-8")) == {"images": after, "seed": "new"}
     assert_nothing_but_images(tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_one_run_takes_the_place_of_shards_that_never_became_complete(tmp_path):
 def test_shards_of_another_seed_total_or_number_of_parts_do_not_pass_for_one_set(tmp_path, other):
     fill(tmp_path, 10, (1, 2), b"one")
     fill(tmp_path, *other)
-    assert not images(tmp_path) and not (tmp_path / ".digits.json").exists()
+    assert not images(tmp_path) and not (tmp_path / "digits.json").exists()
     fill(tmp_path, 10, (1, 2), b"one")
     assert not images(tmp_path)
     fill(tmp_path, 10, (2, 2), b"one")

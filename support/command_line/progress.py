@@ -21,8 +21,28 @@ def open_standard_error():
 def say(words):
     """Prints `words` to standard error as one line that stays, in place of a terminal's bar."""
     words = "".join(letter if letter.isprintable() else " " for letter in words)
-    blank = "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if _on_terminal() else ""
-    _write(f"{blank}{words}\n")
+    _write(f"{_blank()}{words}\n")
+
+
+def watch(steps, words, total=None):
+    """Yields each of `steps`. On a terminal, a bar with `words` and the time left shows how far the loop is.
+
+    total: the number of steps, if `steps` has no length. The bar disappears when the loop ends.
+    """
+    progress = Progress(total or len(steps))
+    try:
+        for done, step in enumerate(steps, 1):
+            yield step
+            if progress.due():
+                progress.show(done, words)
+    finally:
+        if progress.terminal:
+            _write(_blank())
+
+
+def _blank():
+    """What removes the bar from a terminal; nothing elsewhere."""
+    return "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if _on_terminal() else ""
 
 
 def warn(words):

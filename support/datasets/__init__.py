@@ -1,1 +1,1 @@
-"""Data in: .npz files, IDX files, folders of images."""
+"""Reads datasets: .npz files, IDX files, folders of images."""

@@ -1,1 +1,1 @@
-"""How good are the digits? Figures, and the classifier that they rest on."""
+"""How good are the digits? Figures of quality, the classifier that they use, and the report."""

@@ -1,22 +1,45 @@
-"""The digit classifier behind evaluate_digits.py: its layers, its training, what it sees in images."""
+"""The digit classifier behind evaluate_digits.py: its layers, its file, and what it says about images."""
 
-import math
+import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from support.command_line.progress import watch
+from support.errors import InputError
 from support.machine.devices import keras, tf
 
 CLASSIFIER = Path(__file__).with_name("digit_classifier.keras")
+RECORD = CLASSIFIER.with_suffix(".json")  # how it was trained, its checksum, and the figures of real digits
 FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What the classifier says about n images."""
+
+    features: np.ndarray  # float32 [n, 64]; mean 0 and variance 1 over the training images
+    probabilities: np.ndarray  # float32 [n, 10]
+
+    @property
+    def labels(self):
+        """The most probable digit of each image, int64 [n]."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidences(self):
+        """The probability of that digit, float32 [n]."""
+        return self.probabilities.max(axis=1)
 
 
 def build():
     """float32 [n, 28, 28, 1] in [-1, 1] (ink 1, paper -1) -> probabilities [n, 10]. Built-in layers only.
 
-    The layer `features` (64 numbers an image) is a batch normalisation without scale and offset: over the training
-    images each feature has mean 0 and variance 1, has both signs and no bound. So no feature outweighs another by its
-    unit alone, and none saturates where images get strange, as it would behind a tanh or a ReLU.
+    The layer `features` (64 numbers per image) is a batch normalisation without scale and offset. So every feature has
+    mean 0 and variance 1 over the training images, and no feature outweighs the others because of its unit. Features
+    have both signs and no bound: they do not saturate for strange images, as they would after a tanh or a ReLU.
     """
     layers = keras.layers
 
@@ -43,64 +66,37 @@ def build():
 
 
 def scaled(images):
-    """uint8 [n, 28, 28] -> float32 [n, 28, 28, 1] in [-1, 1], inside a compiled function."""
+    """uint8 [n, 28, 28] -> float32 [n, 28, 28, 1] in [-1, 1]. For use in a compiled function."""
     return tf.cast(images[..., None], tf.float32) / 127.5 - 1
 
 
-def moved(images, seed):
-    """Images [n, 28, 28, 1], each turned (to 10 degrees), stretched (8 %), slanted and shifted (2 pixels) by chance."""
-    u = tf.random.stateless_uniform([6, tf.shape(images)[0]], seed, -1, 1, alg="philox")
-    angle, stretch_x, stretch_y, slant = u[0] * math.radians(10), 1 + 0.08 * u[1], 1 + 0.08 * u[2], 0.12 * u[3]
-    a, b = tf.cos(angle) * stretch_x, (slant - tf.sin(angle)) * stretch_y
-    c, d = tf.sin(angle) * stretch_x, tf.cos(angle) * stretch_y
-    middle, zero = 13.5, tf.zeros_like(a)
-    x, y = middle * (1 - a - b) + 2 * u[4], middle * (1 - c - d) + 2 * u[5]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
-        output_shape=[28, 28],
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=-1.0,
-    )
-
-
-def fit(digits, seed, epochs, batch_size=128, peak_rate=3e-3):
-    """The classifier, trained on the training images of Digits: on one machine, a function of the seed."""
-    keras.utils.set_random_seed(seed)
-    images, labels = tf.constant(digits.train_images), tf.constant(digits.train_labels)
-    steps = len(digits.train_images) // batch_size
-    rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(digits.train_images))[: steps * batch_size] for _ in range(epochs)])
-
-    def batch(step, chosen):
-        seeds = tf.stack([tf.constant(seed, tf.int64), step])
-        return moved(scaled(tf.gather(images, chosen)), seeds), tf.gather(labels, chosen)
-
-    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate().map(batch).prefetch(2)
-    classifier = build()
-    # Up for a tenth of the time, then down to nothing along a cosine: the slow end averages out what batches differ by.
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps * epochs * 9 // 10, warmup_target=peak_rate, warmup_steps=steps * epochs // 10
-    )
-    classifier.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    classifier.fit(batches.repeat(), epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=2)
-    plain = build()  # without optimizer and loss: a third of the size, and nothing that a loader must know
-    plain.set_weights(classifier.get_weights())
-    return plain
-
-
 def load():
-    """Compiled function: uint8 [m, 28, 28] -> features and probabilities side by side, float32 [m, 64 + 10]."""
+    """The classifier, compiled: uint8 [m, 28, 28] -> features beside probabilities, float32 [m, 64 + 10]."""
     classifier = keras.models.load_model(CLASSIFIER, compile=False)
     both = keras.Model(classifier.inputs, [classifier.get_layer(FEATURES).output, *classifier.outputs])
-    # TF32 would make the figures of some GPUs differ from those of all other machines in the third digit.
+    # With TF32, the third digit of a figure would depend on the GPU.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     return tf.function(lambda images: tf.concat(both(scaled(images), training=False), axis=1), reduce_retracing=True)
 
 
-def seen(classifier, images, batch_size=1000):
-    """What the function from `load` gives for uint8 [n, 28, 28]: features [n, 64], probabilities [n, 10]."""
-    starts = range(0, len(images), batch_size)
+def classify(classifier, images, batch_size=1000):
+    """What the function from `load` says about uint8 [n, 28, 28], as Classified."""
+    starts = watch(range(0, len(images), batch_size), f"classifying {len(images):,} images")
     both = np.concatenate([classifier(images[start : start + batch_size]).numpy() for start in starts])
-    return both[:, :-10], both[:, -10:]
+    return Classified(both[:, :-10], both[:, -10:])
+
+
+def checksum():
+    """The SHA-256 of the classifier's file, in hexadecimal."""
+    return hashlib.sha256(CLASSIFIER.read_bytes()).hexdigest()
+
+
+def read_record():
+    """The record of the classifier, a dictionary. Raises InputError if it belongs to another classifier."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    if checksum() != record["sha256"]:
+        raise InputError(
+            f"{CLASSIFIER}: is not the classifier that {RECORD.name} describes, so its figures cannot be compared; "
+            "get both files again, or create both with --train-classifier"
+        )
+    return record

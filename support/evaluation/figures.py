@@ -1,7 +1,7 @@
-"""Figures that say how alike two sets of images are, and how varied one set is. numpy, scipy and scikit-learn only.
+"""The mathematics of the figures: how similar two sets of images are, and how varied one set is.
 
-Features are float arrays [n, d], images uint8 arrays [n, 28, 28]; lengths between images are Euclidean distances over
-pixel values in [0, 1].
+Features are float arrays [n, d], images are uint8 arrays [n, 28, 28]. Distances between images are Euclidean, with
+pixels in [0, 1]. `watch` is a function that passes the steps of a loop on and may show how far the loop is.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 import numpy as np
 from scipy.linalg import eigh
 from scipy.special import xlogy
-from sklearn.metrics import pairwise_distances_chunked
+from sklearn.metrics import pairwise_distances
 
-WORKING_MEMORY_MIB = 64  # how much of a matrix of distances exists at one time
+WORKING_MEMORY_MIB = 64  # for the part of a matrix of distances that is in memory at a time
 
 
 def mean_and_covariance(features):
-    """Features [n, d] -> mean [d] and covariance [d, d] in float64; that of a single image is 0."""
+    """Features [n, d] -> mean [d] and covariance [d, d] in float64; the covariance of a single image is 0."""
     features = np.asarray(features, np.float64)
     mean = features.mean(axis=0)
     centred = features - mean
@@ -27,8 +27,8 @@ def mean_and_covariance(features):
 def frechet_of_statistics(mean_a, covariance_a, mean_b, covariance_b):
     """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)): the squared 2-Wasserstein distance of two normal distributions.
 
-    A B has the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: two calls of eigh, and nothing complex or unstable
-    where a covariance is singular, as with fewer images than features.
+    A B has the same eigenvalues as A^(1/2) B A^(1/2), which is symmetric. So two calls of eigh suffice, and the result
+    is real and stable even if a covariance is singular, as it is with fewer images than features.
     """
     values, vectors = eigh(covariance_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -39,46 +39,56 @@ def frechet_of_statistics(mean_a, covariance_a, mean_b, covariance_b):
 
 
 def frechet_distance(features_a, features_b):
-    """Fréchet distance (Heusel et al. 2017, there on Inception's features) of two sets of features; 0 is best."""
+    """Fréchet distance of two sets of features; 0 is best. Heusel et al. 2017, who use Inception's features."""
     return frechet_of_statistics(*mean_and_covariance(features_a), *mean_and_covariance(features_b))
 
 
-def precision_recall_density_coverage(real, fake, k=5):
-    """How two sets of features lie among each other, judged by balls that reach to the k-th neighbour in the own set.
+def precision_recall_density_coverage(real, fake, k=5, watch=iter):
+    """How two sets of features overlap: precision, recall, density and coverage, four floats.
 
-    precision: share of fake within some real ball; recall: share of real within some fake ball (Kynkäänniemi et al.
-    2019). density: real balls around a fake image, over k, which one strange real image cannot raise as it does
-    precision; it may exceed 1. coverage: share of real balls that hold a fake image (both Naeem et al. 2020).
-    Sets of k images or fewer take the farthest neighbour that they have.
+    Each feature vector has a ball around it that reaches to its k-th nearest neighbour in its own set.
+    precision: share of fake inside some real ball; recall: share of real inside some fake ball (Kynkäänniemi et al.
+    2019). density: number of real balls around a fake vector, divided by k, on average; it may exceed 1, and a single
+    strange real image changes it less than precision. coverage: share of the real balls with a fake vector inside
+    (both Naeem et al. 2020). In a set of k or fewer, the ball reaches to the farthest neighbour.
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
-    precise, balls, start = 0, 0, 0
+    real_radii, fake_radii = _radii(real, k, watch), _radii(fake, k, watch)
+    precise, balls = 0, 0
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for rows in pairwise_distances_chunked(fake, real, working_memory=WORKING_MEMORY_MIB):
+    for start, rows in _distances(fake, real, watch):
         inside = rows <= real_radii
         precise += inside.any(axis=1).sum()
         balls += inside.sum()
         covered |= inside.any(axis=0)
         recalled |= (rows <= fake_radii[start : start + len(rows), None]).any(axis=0)
-        start += len(rows)
     return float(precise / len(fake)), float(recalled.mean()), float(balls / (k * len(fake))), float(covered.mean())
 
 
-def _radii(features, k):
-    """Distance of each to its k-th neighbour in the set; in a sorted row place 0 is the image itself."""
-    k = min(k, len(features) - 1)
-    chunks = pairwise_distances_chunked(features, working_memory=WORKING_MEMORY_MIB)
-    return np.concatenate([np.partition(rows, k, axis=1)[:, k].copy() for rows in chunks])  # a view would keep it all
+def _radii(features, k, watch):
+    """The distance of each feature vector [n, d] to its k-th nearest neighbour: float64 [n]."""
+    k, radii = min(k, len(features) - 1), []
+    for start, rows in _distances(features, features, watch):
+        own = np.arange(len(rows))
+        rows[own, start + own] = 0  # rounding may make the distance to itself positive
+        radii.append(np.partition(rows, k, axis=1)[:, k].copy())  # place 0 is the vector itself; a view keeps all rows
+    return np.concatenate(radii)
+
+
+def _distances(a, b, watch):
+    """Yields (position of the first row, rows) of the matrix of distances between features a [n, d] and b [m, d]."""
+    size = max(1, int(WORKING_MEMORY_MIB * 2**20) // (8 * len(b)))
+    for start in watch(range(0, len(a), size)):
+        yield start, pairwise_distances(a[start : start + size], b)
 
 
 def divergence(p, q):
-    """Kullback-Leibler divergence sum p log(p/q) in nats, over the last axis; q must not be 0 where p is not."""
+    """Kullback-Leibler divergence sum p log(p/q) in nats, over the last axis; q must be above 0 wherever p is."""
     return (xlogy(p, p) - xlogy(p, q)).sum(axis=-1)
 
 
 def classifier_score(probabilities):
-    """exp(mean KL(p(digit | image) || p(digit))) of [n, 10]: 1 to 10, the inception score of Salimans et al. 2016."""
+    """The inception score exp(mean KL(p(digit | image) || p(digit))), 1 to 10, of [n, 10] (Salimans et al. 2016)."""
     probabilities = np.asarray(probabilities, np.float64)
     return math.exp(divergence(probabilities, probabilities.mean(axis=0)).mean())
 
@@ -88,24 +98,24 @@ def duplicates(images):
     return len(images) - len({image.tobytes() for image in images})
 
 
-def nearest(images, reference, chunk=200):
-    """For each image the nearest reference image: distances float64 [n], positions int64 [n].
+def nearest(images, reference, chunk=200, watch=iter):
+    """The nearest reference image of each image: distances float64 [n], positions int64 [n].
 
-    |a - b|^2 = |a|^2 - 2 a b + |b|^2 makes it one matrix product a chunk. In float32 that rounds too much to tell how
-    near a copy is, so the distance to the one found is taken again from the pixels.
+    |a - b|^2 = |a|^2 - 2 a b + |b|^2 makes it one matrix product per chunk. In float32 this is too inexact for the
+    distance of a copy, so the distance to the image found is computed again from the pixels.
     """
     a, b = _flat(images), _flat(reference)
     squares = np.einsum("nd,nd->n", b, b)
-    positions = [(squares - 2 * (a[start : start + chunk] @ b.T)).argmin(axis=1) for start in range(0, len(a), chunk)]
-    positions = np.concatenate(positions)
+    starts = watch(range(0, len(a), chunk))
+    positions = np.concatenate([(squares - 2 * (a[i : i + chunk] @ b.T)).argmin(axis=1) for i in starts])
     return np.sqrt(np.square(a - b[positions], dtype=np.float64).sum(axis=1)), positions
 
 
 def sliced_wasserstein(images_a, images_b, directions=512, seed=0):
-    """2-Wasserstein distance of the pixels seen along random directions (Rabin et al. 2011, Bonneel et al. 2015).
+    """2-Wasserstein distance of the pixels, projected onto random directions (Rabin et al. 2011, Bonneel et al. 2015).
 
-    Along one direction the optimal transport of two sets of equal size pairs them in sorted order. So of the larger set
-    as many are drawn as the smaller one has. The root of the mean square over pairs and directions of length 1.
+    Along one direction, optimal transport pairs two sets of equal size in sorted order. If one set is larger, a
+    sample of it is used. Returns the root of the mean square over all pairs and directions.
     """
     rng = np.random.default_rng(seed)
     n = min(len(images_a), len(images_b))
@@ -116,7 +126,7 @@ def sliced_wasserstein(images_a, images_b, directions=512, seed=0):
 
 
 def drawn(items, n, seed=0):
-    """n of the items without repetition, in their order; all of them where there are no more."""
+    """n of the items at random, without repetition and in their order; all of them if there are no more than n."""
     return items[np.sort(np.random.default_rng(seed).permutation(len(items))[:n])]
 
 

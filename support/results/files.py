@@ -1,17 +1,16 @@
-"""Files and folders that appear whole or not at all, what a path is before it is opened, and the lock of a folder."""
+"""Files and folders that appear whole or not at all, and the lock of a folder."""
 
 import contextlib
-import json
 import os
 import re
 import secrets
-import stat
 import tempfile
 import time
 import zlib
 from pathlib import Path
 
 from support.errors import InputError
+from support.paths import ABSENT, kind
 
 WORKING = ".wgan_handwritten_digits"  # the folder inside --images-dir where support/image_folder.py prepares images
 LOCKED = 1 << 20  # bytes of the lock that shards divide; the next one is for `alone`
@@ -20,28 +19,6 @@ _locks = {}  # open locks by folder: if a process closes any file of that path, 
 
 class FolderError(InputError):
     """A folder cannot be used."""
-
-
-def kind_of(path, follow_links=False):
-    """What is there: "file", "folder", "nothing" or "other" (a link, a FIFO, a device, what cannot be looked at)."""
-    try:
-        mode = os.stat(path, follow_symlinks=follow_links).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "nothing"
-    except (OSError, ValueError):
-        return "other"
-    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
-
-
-def read_json(path, most=1 << 20):
-    """The dictionary in a JSON file of at most so many bytes; None for anything else, whatever is at `path`."""
-    try:
-        if kind_of(path) != "file" or os.path.getsize(path) > most:
-            return None
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager
@@ -104,7 +81,7 @@ def check_folder(folder):
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         raise FolderError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
-    if kind_of(folder / ".lock") not in ("file", "nothing"):
+    if kind(folder / ".lock", follow_links=False) not in ("file", ABSENT):
         raise FolderError(f"{folder / '.lock'}: is not a regular file; move it, or choose another folder")
     return existing
 
@@ -189,7 +166,7 @@ def _remove_leftovers(folder):
     for place in ("", "training", "training/samples", "training/checkpoints"):
         for path in (folder / place).glob(".*.partial*"):
             name = re.match(r"\.([0-9a-f]{16})([0-9a-f]{8})\.partial", path.name)
-            if name and zlib.crc32(name[1].encode()) == int(name[2], 16) and kind_of(path) == "file":
+            if name and zlib.crc32(name[1].encode()) == int(name[2], 16) and kind(path, follow_links=False) == "file":
                 path.unlink(missing_ok=True)
 
 

@@ -22,11 +22,12 @@ import time
 from pathlib import Path
 
 from support.command_line import interrupts
-from support.command_line.progress import Progress, clock, say
+from support.command_line.progress import clock, say, watch
+from support.paths import ABSENT, kind, read_json
 from support.results import files, pictures
-from support.results.files import WORKING, FolderError, alone, kind_of, part_of
+from support.results.files import WORKING, FolderError, alone, part_of
 
-MANIFEST = ".digits.json"
+MANIFEST = "digits.json"
 NOT_OURS = "was not written by this program; move it, or choose another --images-dir"
 
 
@@ -43,14 +44,20 @@ def _is_one_of(name, total):
 
 def _read_manifest(folder):
     """The manifest of the images in `folder`, a dictionary with their number as "images"; None if there is none."""
-    manifest = files.read_json(Path(folder, MANIFEST))
+    manifest = read_json(Path(folder, MANIFEST))
     return manifest if manifest and type(manifest.get("images")) is int and manifest["images"] > 0 else None
+
+
+def manifest_of(folder, names):
+    """The manifest of the images `names` in `folder`; None if it does not cover all of them."""
+    manifest = _read_manifest(folder)
+    return manifest if manifest and all(_is_one_of(name, manifest["images"]) for name in names) else None
 
 
 def _find_foreign(folder, total):
     """The path of something that is not ours and that `total` images would replace, or None."""
     manifest = _read_manifest(folder)
-    if not manifest and kind_of(folder / MANIFEST) != "nothing":
+    if not manifest and kind(folder / MANIFEST, follow_links=False) != ABSENT:
         return folder / MANIFEST
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -66,7 +73,7 @@ def _find_foreign(folder, total):
 def _is_part_of_ours(path):
     """Whether something in a working folder is ours. It may be gone: another shard's, which is complete now."""
     name = re.fullmatch(r"writing-\d{1,7}-of-[1-9]\d{0,6}|complete-of-[1-9]\d{0,6}|swapping", path.name, re.ASCII)
-    return name and kind_of(path) in ("folder", "nothing")
+    return name and kind(path, follow_links=False) in ("folder", ABSENT)
 
 
 def _unfinished(working, shard):
@@ -84,8 +91,8 @@ def check(folder, total, shard=None):
     folder, existing = Path(folder), files.check_folder(folder)
     working, left = folder / WORKING, 0
     try:
-        if kind_of(working) != "nothing":
-            if kind_of(working) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
+        if kind(working, follow_links=False) != ABSENT:
+            if kind(working, follow_links=False) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
                 raise FolderError(f"{working}: {NOT_OURS}")
             left = sum(len(names) for path in _unfinished(working, shard) for _, _, names in os.walk(path))
         if folder == existing and (foreign := _find_foreign(folder, total)):
@@ -102,7 +109,7 @@ def check(folder, total, shard=None):
 
 def check_whole(folder):
     """Raises FolderError if the images in `folder` may be a mixture of two sets."""
-    if kind_of(Path(folder, WORKING, "swapping")) == "folder":
+    if kind(Path(folder, WORKING, "swapping"), follow_links=False) == "folder":
         raise FolderError(
             f"{folder}: a run is replacing these images, or was ended while it did; "
             "the next run with this --images-dir finishes that"
@@ -122,7 +129,9 @@ def fill(folder, batches, total, about, shard=None):
             shutil.rmtree(path)
         writing.mkdir(parents=True)
     try:
-        for number, png in zip(part_of(total, shard), itertools.chain.from_iterable(batches), strict=True):
+        numbers, images = part_of(total, shard), itertools.chain.from_iterable(batches)
+        steps = watch(zip(numbers, images, strict=True), f"writing {len(numbers):,} digits", len(numbers))
+        for number, png in steps:
             name = image_name(number, total)
             with files.naming(Path(folder, name)), open(writing / name, "wb") as file:
                 file.write(png)
@@ -146,7 +155,7 @@ def finish(folder):
     """
     folder, working = Path(folder), Path(folder, WORKING)
     with alone(folder):
-        if kind_of(working / "swapping") == "folder":
+        if kind(working / "swapping", follow_links=False) == "folder":
             _swap(folder)
         for path in working.glob("complete-of-*"):
             parts = [_read_manifest(part) for part in path.iterdir()]
@@ -166,23 +175,12 @@ def finish(folder):
 def write(folder, batches, total, about, shard=None):
     """Writes images, uint8 [n, 28, 28] in `batches`, as PNG files in place of those of an earlier run. See fill."""
     start, numbers = time.monotonic(), part_of(total, shard)
-    with contextlib.closing(_with_progress(pictures.encode_ahead(batches), len(numbers), folder)) as encoded:
-        fill(folder, encoded, total, about, shard)
+    fill(folder, pictures.encode_ahead(batches), total, about, shard)
     with interrupts.deferred():  # one moment, in which the new images take the place of the old ones
         whole = finish(folder)
     waiting = "" if whole else "; they appear when all shards are done"
     model = about.get("model", "a generator")
     say(f"{len(numbers)} digits in {folder}, drawn by {model}, {clock(time.monotonic() - start)}{waiting}")
-
-
-def _with_progress(batches, total, folder):
-    """Yields the batches; on a terminal, shows how far they are."""
-    progress, done = Progress(total), 0
-    for batch in batches:
-        yield batch
-        done += len(batch)
-        if progress.due():
-            progress.show(done, f"{done:,} of {total:,} digits for {folder}")
 
 
 def _swap(folder):

@@ -10,8 +10,8 @@ import numpy as np
 
 from support.errors import InputError
 from support.machine.devices import keras, tf
+from support.paths import check_sizes, kind, read_member
 from support.results.files import write_whole
-from support.results.inputs import check_sizes, kind, read_member
 from support.results.ownership import NAME
 
 # What a model file may be built from, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,

@@ -1,0 +1,85 @@
+"""Measures the figures of quality of a set of images."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from support.command_line.progress import watch
+from support.evaluation import classifier, figures
+from support.evaluation.definitions import COMPARED, CONFIDENT, COPY_DISTANCES, FEW, NEIGHBOURS
+
+
+@dataclass(frozen=True)
+class Details:
+    """The arrays behind the figures of n images, for the page of pictures."""
+
+    images: np.ndarray  # uint8 [n, 28, 28], 0 to 255
+    classified: classifier.Classified
+    compared: np.ndarray  # int64 [m]: positions of the images that were compared with MNIST
+    distances: np.ndarray  # float64 [m]: from each of them to the nearest training image, pixels in [0, 1]
+    neighbours: np.ndarray  # int64 [m]: the position of that training image
+
+
+def measure(images, dataset, model, classified=None, unseen=None):
+    """The figures of uint8 [n, 28, 28], a dictionary (see definitions.py), and the Details behind them.
+
+    The images are compared with the test images, because no generator was trained on those. Only `nearest_distance` and
+    `copies`, which look for memorised images, compare with the training images.
+
+    model: what classifier.load returns. classified: what it says about the images, if that is already known.
+    unseen: images to use for these two figures if `images` are training images themselves.
+    """
+    classified = classified or classifier.classify(model, images)
+    compared = figures.drawn(np.arange(len(images)), COMPARED)
+    test_images = figures.drawn(dataset.test_images, COMPARED)
+    features, test_features = classified.features[compared], classifier.classify(model, test_images).features
+    precision, recall, density, coverage = figures.precision_recall_density_coverage(
+        test_features, features, NEIGHBOURS, partial(watch, words="comparing the features with MNIST")
+    )
+    distances, neighbours = figures.nearest(
+        images[compared] if unseen is None else unseen,
+        dataset.train_images,
+        watch=partial(watch, words="looking for the nearest training images"),
+    )
+    shares = digit_shares(classified.labels)
+    values = {
+        "frechet_distance": figures.frechet_distance(features, test_features),
+        "precision": precision,
+        "recall": recall,
+        "density": density,
+        "coverage": coverage,
+        "sliced_wasserstein": figures.sliced_wasserstein(images[compared], test_images),
+        "classifier_score": figures.classifier_score(classified.probabilities),
+        "confident": float((classified.confidences > CONFIDENT).mean()),
+        "digit_divergence": float(figures.divergence(shares, digit_shares(dataset.train_labels))),
+        "duplicates": figures.duplicates(images),
+        "nearest_distance": float(np.median(distances)),
+        "copies": int((distances < np.take(COPY_DISTANCES, dataset.train_labels[neighbours])).sum()),
+        "shares": shares.tolist(),
+    }
+    return values, Details(images, classified, compared, distances, neighbours)
+
+
+def real_figures(dataset, model):
+    """The figures of 10,000 training images, measured as if they had been generated: the best possible ones."""
+    images = figures.drawn(dataset.train_images, COMPARED)
+    return measure(images, dataset, model, unseen=dataset.test_images)[0]
+
+
+def digit_shares(labels):
+    """The share of each digit among the labels [n]: float64 [10]."""
+    return np.bincount(labels, minlength=10) / len(labels)
+
+
+def warnings_about(images):
+    """Reasons why the figures of these images may mislead, one line each."""
+    lines = []
+    if len(images) < FEW:
+        lines.append(
+            f"only {len(images):,} images: the figures are biased, the Fréchet distance upwards, "
+            f"coverage downwards; give {COMPARED:,} or more"
+        )
+    if images.mean() > 127:
+        lines.append("the images look like dark ink on white paper, MNIST is white ink on black: invert them first")
+    return lines

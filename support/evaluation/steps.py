@@ -1,0 +1,49 @@
+"""The steps of an evaluation, in order."""
+
+import json
+
+from support.command_line.progress import say
+from support.datasets import loading
+from support.errors import one_line
+from support.evaluation import classifier, measuring, report
+from support.evaluation.sources import read_source
+from support.machine.devices import import_tensorflow
+
+
+def evaluate(options, draw):
+    """Measures the images of options.source, prints the figures, and writes what the options ask for.
+
+    draw: a function from the path of a generator to uint8 [n, 28, 28]. Raises InputError.
+    """
+    record = classifier.read_record()
+    if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
+        import_tensorflow(options.device)
+    source = read_source(options.source, draw)
+    if options.labels:
+        report.check_names(source)
+    import_tensorflow(options.device)
+    model = classifier.load()
+    classified = classifier.classify(model, source.images)
+    # Labels and copies come first: they do not need the figures, which take most of the time.
+    if options.labels:
+        report.write_labels(options.labels, source, classified)
+        say(f"{options.labels}: {len(source.names):,} labels")
+    if options.copy_to:
+        number = report.copy_digit(source, options.copy_to, options.digit, classified.labels)
+        say(f"{options.copy_to}: {number:,} images of the digit {options.digit}")
+    dataset = loading.load_dataset()
+    values, details = measuring.measure(source.images, dataset, model, classified)
+    images, compared = len(source.images), len(details.compared)
+    warnings = measuring.warnings_about(source.images)
+    lines = [str(source.path), source.origin, f"{images:,} images; * compares {compared:,} of them with MNIST"]
+    text = report.table("\n".join(one_line(line) for line in lines if line), values, record["real"])
+    if options.json:
+        found = {"source": str(source.path), "origin": source.origin, "images": images, "compared": compared}
+        found |= {"figures": values, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
+        print(json.dumps(found, indent=1))
+    else:
+        print(text)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    if options.page:
+        report.write_page(options.page, text, details, dataset)
