@@ -164,7 +164,7 @@ ROWS = [
         Row(f"a manifest of shard {shard}", both(OURS, manifest(images=9, shard=shard)), INTO, 0, "20 digits")
         for shard in ("text", 0, [1, 2, 3], [0.5, 1e400], {"a": 1}, [1, 0])  # no longer read
     ),
-    Row("a folder for a manifest", folder("images/digits.json"), INTO, 2, ".digits.json: " + NOT_OURS),
+    Row("a folder for a manifest", folder("images/digits.json"), INTO, 2, "digits.json: " + NOT_OURS),
     Row("a FIFO for a manifest", fifo("images/digits.json"), INTO, 2, NOT_OURS),
     Row("a link for a manifest", both(OURS, rename("images/digits.json", "a")), INTO, 2, NOT_OURS),
     Row("a dangling link for a manifest", link("images/digits.json", "none"), INTO, 2, NOT_OURS),
@@ -187,7 +187,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-REPLACED = re.compile(rb"images/(digit_0000\d\.png|\.digits\.json|\.wgan_handwritten_digits.*)")
+REPLACED = re.compile(rb"images/(digit_0000\d\.png|digits\.json|\.wgan_handwritten_digits.*)")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right, and there are no FIFOs")
