@@ -30,22 +30,20 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from support import other_gans
 from support.command_line import endings
 from support.command_line.options import Options, complete
-from support.command_line.progress import say
 from support.datasets.loading import MNIST, load_dataset
 from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
-from support.other_gans import OTHER_RECIPES, Recipe, gradient_penalty
+from support.other_gans import OTHER_NETWORKS, OTHER_RECIPES, Recipe, gradient_penalty
 from support.results import folders, image_folder, pictures
 from support.results.files import part_of
 from support.results.models import find_generator
 from support.results.run_files import describe_run
 from support.training_run import training_run
 
-VERSION = "0.2.0.dev0"
+VERSION = "0.3.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
 CHOICE = 6.0  # weight of the choice in the generator: nearly as much as all other latent numbers together
 AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
@@ -53,7 +51,6 @@ BLOCK = 500  # digits are drawn in blocks of this size, however many are asked f
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
-
 # support/other_gans.py says what each setting means. It also has the recipes of the other GANs.
 RECIPES = {
     "wgan": Recipe(
@@ -67,8 +64,6 @@ RECIPES = {
 
 
 # --------------------------------------------------------------------------------------------------------- networks
-
-
 def build_critic(seed=0, layers=None):
     """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number.
 
@@ -136,12 +131,10 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     return keras.Model(latent, values, name="generator")
 
 
-NETWORKS = {"convolutional": (build_critic, build_generator), **other_gans.NETWORKS}
+NETWORKS = {"convolutional": (build_critic, build_generator), **OTHER_NETWORKS}
 
 
 # -------------------------------------------------------------------------------------------------------- objective
-
-
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 2 of the paper)."""
     return mean(real_scores) - mean(fake_scores)
@@ -192,8 +185,6 @@ def clip_weights(critic, bounds, centred):
 
 
 # ---------------------------------------------------------------------------------------------------- one iteration
-
-
 def draw_numbers(training, options, images):
     """The random numbers of an iteration, a function of the seed and the iteration alone. images: how many are real.
 
@@ -201,14 +192,13 @@ def draw_numbers(training, options, images):
     float32 [n_critic, batch, latent_dim], normal; latent vectors for the generator's update, float32
     [1, generator's batch, latent_dim], normal; a seed for each update, integers [n_critic + 1, 2].
     """
-    updates, batch = options.n_critic, options.batch_size
-    generator_batch = batch * RECIPES[options.recipe].generator_batch
+    updates, batch, factor = options.n_critic, options.batch_size, RECIPES[options.recipe].generator_batch
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
     choose, for_critic, for_generator, more = randomness.split(seed, 4)
     return (
         randomness.integers([updates, batch], choose, images),
         randomness.normal([updates, batch, options.latent_dim], for_critic),
-        randomness.normal([1, generator_batch, options.latent_dim], for_generator),
+        randomness.normal([1, factor * batch, options.latent_dim], for_generator),
         tf.stack(randomness.split(more, updates + 1)),
     )
 
@@ -260,9 +250,9 @@ def compile_iteration(training, images, options, total):
             fake_scores_now = critic(generator(generator_latents[0], training=True), training=True)
             generator_loss = generator_objective(recipe.objective, fake_scores_now)
         update_generator(tape.gradient(generator_loss, generator.trainable_variables))
-
-        losses = wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss
-        training.sums.assign_add(tf.stack(losses))
+        training.sums.assign_add(
+            tf.stack([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
+        )
         training.iteration.assign_add(1)
 
     draw = functools.partial(draw_numbers, training, options, len(images))
@@ -271,8 +261,6 @@ def compile_iteration(training, images, options, total):
 
 
 # --------------------------------------------------------------------------------------------------------- training
-
-
 def build_training(options):
     """Everything that changes in training: networks, the generator's running average, optimizers, counters.
 
@@ -316,11 +304,8 @@ def train(dataset, options=None):
     about = describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
     iterate = compile_iteration(training, dataset.train_images, options, options.epochs * epoch_length)
-
-    def draw_samples():
-        return next(draw_digits(training.average, 100, options.seed))
-
-    with training_run(training, options, about, epoch_length, draw_samples) as run:  # resumes, reports, saves
+    samples = functools.partial(draw_digits, training.average, 100, options.seed)
+    with training_run(training, options, about, epoch_length, samples) as run:  # resumes, reports, saves
         for _ in run.iterations():
             iterate()
         critic = NETWORKS[RECIPES[options.recipe].networks][0](options.seed)  # to be saved: built-in layers alone
@@ -330,8 +315,6 @@ def train(dataset, options=None):
 
 
 # ---------------------------------------------------------------------------------------------------- drawing digits
-
-
 def to_pixels(images):
     """Images [n, 28, 28, 1] in [-1, 1] -> uint8 [n, 28, 28], 0 to 255."""
     return tf.cast(tf.round(tf.clip_by_value(images[..., 0] * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
@@ -379,8 +362,6 @@ def interpolate(generator, options):
 
 
 # ------------------------------------------------------------------------------------------------------------- main
-
-
 def run(options):
     """Takes the steps that `options` ask for, in turn."""
     training = "train" in options.steps and not options.summary
@@ -407,8 +388,7 @@ def run(options):
             if "interpolate" in options.steps:
                 interpolate(generator, options)
             replicas.wait_for_all()
-        if options.steps != ("interpolate",):
-            say(endings.next_steps(options))
+        endings.say_next_steps(options)
 
 
 def main(arguments=None):

@@ -133,7 +133,7 @@ def build_dense_generator(latent_dim=100, choices=0, seed=0, layers=None):
     )
 
 
-NETWORKS = {
+OTHER_NETWORKS = {
     "dcgan": (build_dcgan_discriminator, build_dcgan_generator),
     "dense": (build_dense_discriminator, build_dense_generator),
 }

@@ -14,8 +14,9 @@ def training_run(training, options, about, epoch_length, draw_samples):
     """A block that trains: yields a TrainingRun, and saves what a finished run leaves when the block ends well.
 
     training: what build_training returns; resumed from a checkpoint if the options say so. options: complete. about:
-    what describe_run returns. epoch_length: in iterations. draw_samples: a function without arguments that returns
-    images, uint8 [100, 28, 28]; called after each epoch. Raises Interrupted at the end if a signal came.
+    what describe_run returns. epoch_length: in iterations. draw_samples: a function without arguments; after
+    each epoch, the first images that it yields, uint8 [100, 28, 28], become a picture. Raises Interrupted at the end
+    if a signal came.
     """
     chief = replicas.is_chief()
     with contextlib.ExitStack() as held:
@@ -88,7 +89,7 @@ class TrainingRun:
             figures = self.saved.checked(self.training.columns, self.training.sums.numpy() / in_epoch, done)
             if epoch_ends:
                 self.training.sums.assign([0.0] * len(figures))
-                self.saved.save_epoch(done, figures, self.draw_samples(), self.options.tensorboard)
+                self.saved.save_epoch(done, figures, next(self.draw_samples()), self.options.tensorboard)
             self.saved.save_checkpoint(done)
             if epoch_ends:
                 estimate, time = figures[self.training.columns[0]], clock(self.saved.seconds())

@@ -8,7 +8,7 @@ import sys
 from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
 from support.command_line.options import read_options
-from support.command_line.progress import open_standard_error, warn
+from support.command_line.progress import open_standard_error, say, warn
 from support.errors import InputError, TrainingError
 from support.machine import devices, replicas
 from support.machine.devices import tf
@@ -34,8 +34,8 @@ def run_program(run, arguments, recipes, about, version):
         return tell(error, warn, arguments, training="train" in options.steps)
 
 
-def next_steps(options):
-    """A line on what a user may want to do with the results."""
+def say_next_steps(options):
+    """Prints a line on what a user may want to do with the results."""
     commands = []
     if "generate" in options.steps:
         commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir)}")
@@ -43,11 +43,12 @@ def next_steps(options):
         folder = f" --models-dir {shlex.quote(options.models_dir)}" if options.models_dir != "saved_models" else ""
         steps = ("interpolate",) if commands else ("generate", "interpolate")
         commands += [f"python wgan_handwritten_digits.py {step}{folder}" for step in steps]
-    return f"next: {'  or  '.join(commands)}"
+    if commands:
+        say(f"next: {'  or  '.join(commands)}")
 
 
-def tell(error, say, arguments, training):
-    """Calls `say` with a line on `error`; returns the exit status. What is a fault of the program is raised again.
+def tell(error, print_line, arguments, training):
+    """Calls `print_line` with a line on `error`; returns the exit status. A fault of the program is raised again.
 
     arguments: the words of the command line. training: whether the step "train" was asked for.
     """
@@ -73,5 +74,5 @@ def tell(error, say, arguments, training):
             line = f"{lost}: start all of them again, with --resume if there is a checkpoint"
     else:
         raise error
-    say(line)
+    print_line(line)
     return status
