@@ -19,12 +19,14 @@ import os
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from support.command_line import interrupts
 from support.command_line.progress import clock, say, watch
+from support.machine.devices import tf
 from support.paths import ABSENT, kind, read_json
-from support.results import files, pictures
+from support.results import files
 from support.results.files import WORKING, FolderError, alone, part_of
 
 MANIFEST = "digits.json"
@@ -175,12 +177,26 @@ def finish(folder):
 def write(folder, batches, total, about, shard=None):
     """Writes images, uint8 [n, 28, 28] in `batches`, as PNG files in place of those of an earlier run. See fill."""
     start, numbers = time.monotonic(), part_of(total, shard)
-    fill(folder, pictures.encode_ahead(batches), total, about, shard)
+    fill(folder, _encode_ahead(batches), total, about, shard)
     with interrupts.deferred():  # one moment, in which the new images take the place of the old ones
         whole = finish(folder)
     waiting = "" if whole else "; they appear when all shards are done"
     model = about.get("model", "a generator")
     say(f"{len(numbers)} digits in {folder}, drawn by {model}, {clock(time.monotonic() - start)}{waiting}")
+
+
+def _encode_ahead(parts):
+    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
+
+    def encode():
+        images = next(parts, None)
+        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(encode)
+        while (encoded := coming.result()) is not None:
+            coming = thread.submit(encode)
+            yield encoded
 
 
 def _swap(folder):

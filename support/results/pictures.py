@@ -1,14 +1,12 @@
 """What a person wants to see of a training: grids of images, an animation of them, curves. Pillow and matplotlib."""
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from support.command_line.progress import say
-from support.machine.devices import tf
 from support.results.files import write_whole
 from support.results.ownership import NAME, is_ours
 
@@ -18,20 +16,6 @@ def grid(images, columns):
     count, height, width = images.shape
     rows = images.reshape(count // columns, columns, height, width).swapaxes(1, 2)
     return rows.reshape(count // columns * height, columns * width)
-
-
-def encode_ahead(parts):
-    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
-
-    def encode():
-        images = next(parts, None)
-        return None if images is None else list(tf.io.encode_png(images[..., None], compression=6).numpy())
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(encode)
-        while (encoded := coming.result()) is not None:
-            coming = thread.submit(encode)
-            yield encoded
 
 
 def save_grid(path, images, columns=10, scale=2):
