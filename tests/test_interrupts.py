@@ -49,7 +49,7 @@ def test_another_thread_than_the_main_one_may_train():
 
 
 @pytest.mark.parametrize(
-    ("saved", "words"), [(True, "go on with: python "), (False, "too early to save"), (None, "SIGTERM")]
+    ("saved", "words"), [(True, "resume with: python "), (False, "too early to save"), (None, "SIGTERM")]
 )
 def test_the_last_line_says_what_became_of_the_training(saved, words):
     lines = []
