@@ -1,15 +1,15 @@
-"""Seconds to write 25,000 PNG files from a saved generator, in the ways that people do it, one after the other.
+"""Seconds to write 25,000 PNG files from a saved generator, in the usual ways, measured in turn.
 
     python benchmarks/generation_speed.py [saved_models/generator.keras]
 
-ours                          generate of the program, from the loaded generator to the last file in its place
+ours                          the step generate of the program, from the loaded generator to the last renamed file
 predict at once, Pillow       Keras's predict for all images in one call, each saved by Pillow
 predict, Pillow               predict for each image, saved by Pillow
 predict, plt.imsave           the same, saved by matplotlib without a figure (28x28, in colour)
-predict, plt.savefig          the same, as a figure with an image in it, as most scripts do (640x480)
+predict, plt.savefig          the same, as a figure that shows the image, as most scripts do (640x480)
 
-Those that call predict for each image are timed on a sample and multiplied up. The limit is the generator's time for
-the images alone, drawn in the same blocks, and the writing of ready-made files of the same size.
+The ways that call predict for each image are timed on a sample and scaled up. The limits are two times: drawing the
+images in the same blocks without writing, and writing ready-made files of the same size.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from support.results.models import load_generator  # noqa: E402
 
 
 def ours(generator, count):
-    """The program's own way."""
+    """The program's own step."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         with files.own_folder(folder):
@@ -44,7 +44,7 @@ def ours(generator, count):
 
 
 def one_by_one(save):
-    """A function that times predict for each image and save(path, image uint8 [28, 28])."""
+    """A function that times predict and save(path, image uint8 [28, 28]) for each image."""
 
     def run(generator, count):
         with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +90,7 @@ def savefig(path, image):
 
 
 def drawing(generator, count):
-    """The generator's time alone."""
+    """Seconds to draw the images without writing them."""
     draw_block = wgan.compile_drawing(generator)
     start = time.perf_counter()
     for block in range(-(-count // wgan.BLOCK)):
@@ -100,8 +100,8 @@ def drawing(generator, count):
 
 
 def writing(generator, count):
-    """The time of writing so many ready-made files."""
-    png = bytes(350)  # a digit's file has some 290 to 410
+    """Seconds to write `count` ready-made files."""
+    png = bytes(350)  # the file of a digit has about 290 to 410 bytes
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         for number in range(count):
@@ -110,7 +110,7 @@ def writing(generator, count):
         return time.perf_counter() - start
 
 
-ROWS = {  # the function, and by how many times fewer images it is timed on
+ROWS = {  # name: (function, the number of images is divided by this)
     "ours": (ours, 1),
     "predict at once, Pillow": (at_once, 1),
     "predict, Pillow": (one_by_one(pillow), 100),
@@ -123,7 +123,7 @@ ROWS = {  # the function, and by how many times fewer images it is timed on
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("model", nargs="?", help="a generator; left out: an untrained one of the default's shape")
+    parser.add_argument("model", nargs="?", help="a generator (default: an untrained one of the default recipe)")
     parser.add_argument("--images", type=int, default=25_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

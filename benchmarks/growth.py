@@ -1,12 +1,12 @@
-"""How time and memory grow: with the batch, with the data, with the number of images; and what a start takes.
+"""How time and memory grow with the batch, the data and the number of images; and how long a start takes.
 
     python benchmarks/growth.py [--rounds 3] [--iterations 100] [--picture benchmarks/results/growth.png]
 
-Every figure comes from a process of its own, on the CPU, and is the median of rounds in turn. An epoch is timed on some
-of its iterations, compiling left out; drawing from the loaded program to the last file in its place. Memory is the most
-that the process ever held, TensorFlow's own 500 MiB or so included. More data than MNIST is MNIST repeated. How long it
-takes from the command to the first iteration is not seen from outside: a whole run of one iteration on 64 digits, with
-its checkpoint, pictures and models, takes longer.
+Each number comes from a separate process on the CPU and is the median of several rounds. The time of an epoch is
+computed from some of its iterations, without compiling. The time of drawing includes the import of TensorFlow and ends
+with the last renamed file. Memory is the peak of the process; TensorFlow alone takes about 500 MiB. Datasets larger
+than MNIST are MNIST repeated. The time from the command to the first iteration cannot be seen from outside. So a whole
+run of one iteration on 64 digits is timed, which also writes its checkpoint, pictures and models.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STARTS = 5  # of each command
 
 
 def epoch_seconds(batch, repeats, iterations):
-    """Seconds of an epoch of the default recipe with this batch, on MNIST repeated so often."""
+    """Seconds per epoch of the default recipe with this batch size, on MNIST repeated `repeats` times."""
     devices.import_tensorflow("cpu")
     images = np.tile(loading.load_dataset().train_images, (repeats, 1, 1))
     options = wgan.complete(wgan.Options(batch_size=batch), wgan.RECIPES)
@@ -50,7 +50,7 @@ def epoch_seconds(batch, repeats, iterations):
 
 
 def generation_seconds(count):
-    """Seconds in which so many images are drawn and written, TensorFlow's import included."""
+    """Seconds to draw and write `count` images, including TensorFlow's import."""
     model = ROOT / "saved_models/pretrained/generator.keras"
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -60,7 +60,7 @@ def generation_seconds(count):
 
 
 def measured(*words):
-    """(seconds, peak MiB) of a process that runs this file with `--one` and these words."""
+    """[seconds, peak MiB] of a process that runs this file with `--one` and these words."""
     command = [sys.executable, __file__, "--one", *map(str, words)]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return json.loads(lines[-1])
@@ -77,7 +77,7 @@ def one(kind, *numbers):
 
 
 def start_seconds():
-    """{what: median seconds} of commands that hardly do anything."""
+    """{name: median seconds} of commands that do little besides starting."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/few.npz", x_train=loading.load_dataset().train_images[:64])
         train = ["train", "--device", "cpu", "--epochs", "1", "--data", "few.npz", "--models-dir", "models"]
@@ -94,7 +94,7 @@ def start_seconds():
 
 
 def draw(path, panels):
-    """A picture: for each of `panels` {title, unit: {number: (seconds, MiB)}} time and memory over the number."""
+    """Writes plots of time and memory to `path`. panels: {"title, x axis": {number: (seconds, MiB)}}."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")

@@ -1,4 +1,4 @@
-"""What a measurement was made on, and how an iteration is timed."""
+"""Describes the machine of a measurement, and times iterations."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from support.machine import devices
 
 
 def machine(*more):
-    """The machine and the versions in words; those of `more` packages, too, where they are installed."""
+    """The machine and the versions in words, including those of `more` packages if they are installed."""
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -25,7 +25,7 @@ def machine(*more):
 
 
 def iteration_seconds(training, iterate, iterations):
-    """Seconds of an iteration, the mean of so many; the host waits for the device before the clock is read."""
+    """Mean seconds per iteration; waits for the device before it reads the clock."""
     start = time.perf_counter()
     for _ in range(iterations):
         iterate()

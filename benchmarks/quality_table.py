@@ -1,9 +1,9 @@
-"""Prints the table of docs/quality.md, from what `evaluate_digits.py IMAGES --json` printed for some seeds.
+"""Prints the table of docs/quality.md from the output of `evaluate_digits.py IMAGES --json` for several seeds.
 
 python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
 python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
 
-A run is the files NAME_seed*.json in benchmarks/results.
+A name such as wgan stands for the files wgan_seed*.json in benchmarks/results.
 """
 
 import json
@@ -21,14 +21,14 @@ from support.results import pictures  # noqa: E402
 
 
 def table(names):
-    """The table in Markdown: for each of the `names` of runs the mean over the seeds and the standard deviation.
+    """The table in Markdown: for each name, the mean and standard deviation over the seeds.
 
-    The last column is what real digits get.
+    The last column has the figures of real digits.
     """
     runs = [[_read(path) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))] for name in names]
     counts = {name: len(reports) for name, reports in zip(names, runs, strict=True)}
     if len(set(counts.values())) != 1 or 0 in counts.values():
-        sys.exit(f"quality_table.py: all runs need as many seeds, there are {counts}")
+        sys.exit(f"quality_table.py: all names need the same number of seeds, but have {counts}")
     real, seeds = runs[0][0]["real"], counts[names[0]]
     assert all(report["classifier"] == runs[0][0]["classifier"] for reports in runs for report in reports)
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]

@@ -1,4 +1,4 @@
-"""Seconds an epoch of each recipe, measured in turn in one process, and how long its default training takes.
+"""Seconds per epoch of each recipe, measured in turn in one process, and minutes of its default training run.
 
 python benchmarks/recipes_speed.py [--rounds 5] [--iterations 20]
 """

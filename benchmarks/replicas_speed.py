@@ -1,12 +1,11 @@
-"""Images a second on one and on two replicas of one machine, measured in turn. The replicas share its cores.
+"""Images per second on one and on two replicas of one machine, measured in turn. The replicas share its cores.
 
     python benchmarks/replicas_speed.py [--rounds 3] [--iterations 40]
 
-So this does not tell how much faster two GPUs or two machines are, but what the lockstep costs: two replicas have half
-the batch each, and besides add their gradients up. Rows: one device; two devices of one process (MirroredStrategy, the
-way of several GPUs); two processes over the loopback address (MultiWorkerMirroredStrategy, that of several machines).
-All of them without what makes training quicker on one device: the passes of devices.training_passes, and the fusion
-of the optimizers, which strategies do not allow of.
+So this does not measure the speedup of two GPUs or two machines. It measures the cost of replicas: each has half of the
+batch, and they also sum their gradients. Rows: one device; two devices in one process (MirroredStrategy, as for several
+GPUs); two processes over the loopback address (MultiWorkerMirroredStrategy, as for several machines). No row fuses the
+updates (devices.fused), because strategies do not allow it.
 """
 
 import argparse
@@ -25,7 +24,7 @@ ROWS = ("one device", "two devices", "two processes")
 
 
 def measure(row, batch, iterations):
-    """Images a second (real ones that the critic sees) of this process, and of those in lockstep with it."""
+    """Real images per second that the critic sees in all replicas, measured in this process."""
     import tensorflow as tf
     from machine import iteration_seconds
 
@@ -49,7 +48,7 @@ def measure(row, batch, iterations):
 
 
 def run(row, batch, iterations):
-    """`measure` in a process of its own, or two."""
+    """The result of `measure` in one or two new processes."""
     command = [sys.executable, __file__, "--row", row, "--batch", str(batch), "--iterations", str(iterations)]
     environments = [os.environ]
     if row == "two processes":

@@ -1,25 +1,26 @@
-"""Seconds per iteration of the ways in which small WGANs are trained, measured in turn.
+"""Seconds per iteration of several ways to train a small WGAN, measured in turn.
 
     python benchmarks/training_speed.py [--setting default|paper] [--rounds 7] [--iterations 10]
 
-An iteration is n_critic updates of the critic, each with its clipping, and one of the generator. All rows train the
-networks of wgan_handwritten_digits.py, of the same form, with batches of the same size. The rows are:
+An iteration is n_critic updates of the critic, each followed by clipping, and one update of the generator. All rows
+train the networks of wgan_handwritten_digits.py with batches of the same size. The rows are:
 
-ours             compile_iteration of the program; it alone gathers and scales its batches out of all of MNIST, centres
-                 the critic's units (default setting), lowers the rate, sums the losses and keeps a running average
-ours, float32    the same without products in bfloat16, where the CPU has units for them
-tf.function      a training step for each of the two networks, compiled, called from a loop that slices numpy arrays
-train_step, fit  a keras.Model with a train_step of its own, as in the examples of keras.io; ten times as many
-                 iterations at a time, for fit takes a while to start
-batchwise        predict, train_on_batch for real images and for generated ones, and np.clip of get_weights, as in the
-                 books and collections of 2018 to 2020
-PyTorch          eager, and with both losses through torch.compile, where PyTorch is installed; in bfloat16 as well,
-                 where ours is; images and weights in channels_last, which is the quicker on a CPU. Each row runs in a
-                 process of its own, because current versions crash if TensorFlow was imported first. It gets the
-                 fastest of several values of ONEDNN_MAX_CPU_ISA, which its name says if that is not the default
+ours             compile_iteration of the program. Only this row gathers and scales its batches from all of MNIST,
+                 centres the critic's units (default setting), lowers the learning rate, sums the losses and keeps a
+                 running average
+ours, float32    the same without bfloat16; only if the CPU has units for bfloat16
+tf.function      a compiled training step for each network, called from a loop that slices numpy arrays
+train_step, fit  a keras.Model with its own train_step, as in the examples of keras.io; with ten times the iterations,
+                 because fit starts slowly
+batchwise        predict, train_on_batch for real and for generated images, and np.clip of get_weights, as in the books
+                 and collections of 2018 to 2020
+PyTorch          eager, and with both losses through torch.compile, if PyTorch is installed; also in bfloat16, if ours
+                 uses it. Images and weights are channels_last, which is faster on a CPU. Each row runs in its own
+                 process, because current versions crash if TensorFlow was imported first. It uses the fastest of
+                 several values of ONEDNN_MAX_CPU_ISA; the row's name has the value if it is not the default
 
-The limit is the iteration's floating-point operations in matrix products, over the rate at which this machine
-multiplies matrices of 1024 x 1024, measured in the same process, in float32 and where ours uses it in bfloat16.
+The limit is the floating-point operations of an iteration's matrix products, divided by this machine's matmul rate for
+matrices of 1024 x 1024. The rate is measured in the same process, in float32 and, if ours uses it, in bfloat16.
 """
 
 import argparse
@@ -45,7 +46,7 @@ from support.datasets import loading  # noqa: E402
 from support.machine import devices  # noqa: E402
 from support.machine.devices import keras, tf  # noqa: E402
 
-ISAS = ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")  # oneDNN's names; the first lets it use all there is
+ISAS = ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")  # oneDNN's names; DEFAULT is no limit
 
 
 def ours(setting, images, bfloat16=True):
@@ -65,7 +66,7 @@ def ours(setting, images, bfloat16=True):
 
 
 class Setting:
-    """What all rows have in common: the options, the networks, the boxes, batches of real images in [-1, 1]."""
+    """What all rows share: options, networks, clipping bounds, batches of real images in [-1, 1]."""
 
     def __init__(self, recipe, images):
         self.recipe = wgan.RECIPES[recipe]
@@ -93,7 +94,7 @@ class Setting:
 
 
 def compiled_steps(setting):
-    """Two compiled steps in a Python loop."""
+    """Two compiled steps, called from a Python loop."""
     critic, generator, bounds = setting.networks()
     for_critic, for_generator = setting.optimizer(), setting.optimizer()
     latent = setting.options.latent_dim
@@ -130,7 +131,7 @@ def compiled_steps(setting):
 
 
 def keras_fit(setting):
-    """A model with a train_step of its own, trained by fit."""
+    """A model with its own train_step, trained by fit."""
     critic, generator, bounds = setting.networks()
 
     class Gan(keras.Model):
@@ -173,7 +174,7 @@ def keras_fit(setting):
 
 
 def batchwise(setting):
-    """A call of Keras for every batch, and the weights taken out, clipped by numpy and put back."""
+    """A Keras call for every batch. The weights are read, clipped with numpy and written back."""
     critic, generator, bounds = setting.networks()
 
     def loss(wanted, scores):
@@ -205,7 +206,7 @@ def batchwise(setting):
 
 
 def pytorch(setting, bounds, compiled=False, bfloat16=False):
-    """The same networks and steps in PyTorch. bounds: the half widths of the critic's boxes, from Keras's critic."""
+    """The same networks and steps in PyTorch. bounds: the clipping bounds of the critic's arrays, from Keras."""
     import torch
     from torch import nn
 
@@ -269,7 +270,7 @@ def pytorch(setting, bounds, compiled=False, bfloat16=False):
             loss.backward()
             for_critic.step()
             with torch.no_grad():
-                # In the same order as Keras's, and layers of the same sizes.
+                # The parameters have the order and sizes of Keras's.
                 for parameter, bound in zip(critic.parameters(), bounds, strict=True):
                     parameter.clamp_(-bound, bound)
             if number % setting.n_critic == setting.n_critic - 1:
@@ -285,9 +286,9 @@ def pytorch(setting, bounds, compiled=False, bfloat16=False):
 
 
 def serve_pytorch(recipe, **row):
-    """Runs a row of PyTorch in this process, without TensorFlow: as many iterations as each line of the input says."""
+    """Runs a PyTorch row in this process, without TensorFlow. Each line of standard input is a number of iterations."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what else is printed
+    os.dup2(2, 1)  # all other output goes to standard error
     run = pytorch(Setting(recipe, loading.load_dataset(None).train_images), **row)
     run(3)  # compiles
     assert "tensorflow" not in sys.modules
@@ -298,14 +299,14 @@ def serve_pytorch(recipe, **row):
 
 
 def pytorch_process(isa, **row):
-    """A function like those of the other rows; its iterations run in a process of its own. Raises RuntimeError."""
+    """A function like those of the other rows, whose iterations run in a new process. Raises RuntimeError."""
     command = [sys.executable, str(Path(__file__).resolve()), "--pytorch-row", json.dumps(row)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=os.environ | {"ONEDNN_MAX_CPU_ISA": isa}, **pipes)
 
     def wait_for(answer):
         if process.stdout.readline().strip() != answer:
-            raise RuntimeError(f"the process of PyTorch ended with status {process.wait()}")
+            raise RuntimeError(f"the PyTorch process ended with status {process.wait()}")
 
     def run(iterations):
         process.stdin.write(f"{iterations}\n")
@@ -313,12 +314,12 @@ def pytorch_process(isa, **row):
         wait_for("done")
 
     wait_for("ready")
-    run.end = process.stdin.close  # it reads no more lines and ends
+    run.end = process.stdin.close  # without more lines, the process ends
     return run
 
 
 def quickest_pytorch(**row):
-    """(ONEDNN_MAX_CPU_ISA, function) of the fastest process of this row, by five iterations with each of ISAS."""
+    """(ONEDNN_MAX_CPU_ISA, function) of this row's fastest process; five iterations with each of ISAS decide."""
     found = {}
     for isa in ISAS:
         run = pytorch_process(isa, **row)
@@ -333,7 +334,7 @@ def quickest_pytorch(**row):
 
 
 def products(network):
-    """Floating-point operations of the matrix products of one image's way through each layer of `network`."""
+    """Yields the floating-point operations of each layer's matrix product in `network`, for one image, forward."""
     for layer in network.layers:
         if not layer.trainable or not layer.weights or not hasattr(layer, "kernel"):
             continue
@@ -346,14 +347,14 @@ def operations(setting):
     """Floating-point operations of an iteration's matrix products: forward, and backward to weights and inputs."""
     critic, generator, _ = setting.networks()
     critic, generator = list(products(critic)), list(products(generator))
-    update = 2 * setting.batch * (3 * sum(critic) - critic[0])  # nobody needs the gradient for the images
+    update = 2 * setting.batch * (3 * sum(critic) - critic[0])  # no gradient with respect to the images
     drawing = setting.batch * sum(generator)
     last = setting.generator_batch * (3 * sum(generator) - generator[0] + 2 * sum(critic))
     return setting.n_critic * (update + drawing) + last
 
 
 def product_rate(dtype):
-    """Floating-point operations a second in products of matrices of 1024 x 1024, on all cores."""
+    """Floating-point operations per second in products of 1024 x 1024 matrices, on all cores."""
     first, second = (tf.cast(tf.random.normal([1024, 1024]), dtype) for _ in range(2))
 
     @tf.function
@@ -401,7 +402,7 @@ def main():
                 print(f"{name}: ", end="", file=sys.stderr, flush=True)
                 try:
                     isa, run = quickest_pytorch(recipe=recipe, bounds=bounds, compiled=compiled, bfloat16=bfloat16)
-                except RuntimeError as error:  # without a C++ compiler, mostly
+                except RuntimeError as error:  # usually there is no C++ compiler
                     if not compiled:
                         raise
                     print(f"left out, {error}", file=sys.stderr)
@@ -412,7 +413,7 @@ def main():
     seconds, rates = {name: [] for name in rows}, {"float32": [], "bfloat16": []}
     order, shuffle = list(rows), random.Random(0).shuffle
     for _ in range(options.rounds):
-        shuffle(order)  # so that no row always comes first, or after the same one
+        shuffle(order)  # so that no row always comes first, or after the same row
         for name in order:
             iterations = options.iterations * (10 if "fit" in name else 1)
             start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""What a user can do something about. The message of each is the one line that is printed."""
+"""Errors that a user can fix. The message is the one line that is printed."""
 
 
 def one_line(text):
-    """`text` as one line: a space in place of each character that is not printable, such as a line feed."""
+    """`text` as one line: each character that is not printable, such as a line feed, becomes a space."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -14,4 +14,4 @@ class InputError(Exception):
 
 
 class TrainingError(Exception):
-    """The training cannot go on: exit status 1."""
+    """Training cannot continue: exit status 1."""

@@ -1,7 +1,7 @@
-"""What makes a run one GAN or another, and the other GANs: recipes, networks, gradient penalty.
+"""The class Recipe, and the GANs that the default is compared with: recipes, networks, gradient penalty.
 
-The default GAN, a WGAN with clipped weights, stands in the script. It is compared with these. The discriminators of
-`dcgan` and `gan` have dropout and return logits: the sigmoid is in the objective.
+The default, a WGAN with clipped weights, is in the script. The discriminators of `dcgan` and `gan` have dropout and
+return logits: the sigmoid is part of the objective.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from support.machine import randomness
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean
 
-LEAK = 0.02  # of the convolutional pair; with the usual 0.2 the Fréchet distance is half as large again
-DROPOUT = 0.1  # of both discriminators; with the usual 0.3 it is a quarter to a half as large again
+LEAK = 0.02  # slope of LeakyReLU below zero in `dcgan`; with the usual 0.2 the Fréchet distance is 1.5 times as large
+DROPOUT = 0.1  # of both discriminators; with the usual 0.3 the Fréchet distance is 1.25 to 1.5 times as large
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to train: the defaults of the options of the same names, and what has no option."""
+    """One way to train a GAN: the defaults of the options with the same names, and settings without an option."""
 
     epochs: int
     batch_size: int
@@ -27,23 +27,23 @@ class Recipe:
     networks: str = "convolutional"  # a key of the script's NETWORKS
     objective: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of the gradient penalty
-    generator_rate: float = 1.0  # the generator's learning rate, in units of the critic's
-    generator_batch: int = 1  # images in an update of the generator, in units of the batch size
-    choices: int = 0  # so many kinds of images are kept apart, see build_generator
-    clip_scaled: bool = False  # the box of each layer is clip times the bound of its He initialisation, not clip itself
-    centred: bool = False  # the weights of each unit of the critic have mean zero, see clip_weights
-    decay: bool = True  # the learning rate falls linearly, nearly to zero
+    generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
+    generator_batch: int = 1  # images in a generator update, divided by the batch size
+    choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
+    clip_scaled: bool = False  # clip each layer to clip times the bound of its He initialisation, see clip_bounds
+    centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
+    decay: bool = True  # the learning rate falls linearly to a fiftieth
 
 
-# The settings were searched for: benchmarks/results/search.md.
+# How these settings were found: benchmarks/results/search.md.
 OTHER_RECIPES = {
-    # A penalty on gradients in place of the clipping (Gulrajani et al. 2017).
+    # A gradient penalty instead of clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(
         epochs=8, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
         generator_batch=2,
     ),
-    # A discriminator that tells real from generated, with convolutions (Radford et al. 2015) and without (Goodfellow
-    # et al. 2014).
+    # A discriminator that classifies images as real or generated: with convolutions (Radford et al. 2015), and without
+    # (Goodfellow et al. 2014).
     "dcgan": Recipe(
         epochs=4, batch_size=32, n_critic=1, learning_rate=1e-3, networks="dcgan", objective="cross-entropy"
     ),
@@ -140,9 +140,9 @@ OTHER_NETWORKS = {
 
 
 def gradient_penalty(critic, real, fake, seed):
-    """The mean of (|gradient of C| - 1)^2 at points between images real and fake, float32 [n, 28, 28, 1].
+    """The mean of (|gradient of C| - 1)^2 at random points between the images real and fake, float32 [n, 28, 28, 1].
 
-    The points lie on straight lines from the one to the other, uniformly distributed (Gulrajani et al. 2017).
+    Each point is uniformly distributed on the straight line from a real to a generated image (Gulrajani et al. 2017).
     """
     part = randomness.uniform([real.shape[0], 1, 1, 1], seed)
     between = real + part * (fake - real)
@@ -150,5 +150,5 @@ def gradient_penalty(critic, real, fake, seed):
         tape.watch(between)
         scores = critic(between, training=True)
     gradient = tape.gradient(scores, between)
-    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the root of 0 has no gradient
+    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the gradient of sqrt is infinite at 0
     return mean(tf.square(length - 1.0))

@@ -1,4 +1,4 @@
-"""What a path leads to, and small readers of files that may hold anything. Standard library only."""
+"""What kind of thing a path is, and readers of small files that may be damaged or hostile. Standard library only."""
 
 import json
 import os
@@ -9,10 +9,10 @@ ABSENT = "no such file or folder"
 
 
 def kind(path, follow_links=True):
-    """Returns "file", "folder", ABSENT, or in words why the path is none of these.
+    """Returns "file", "folder", ABSENT, or words for anything else.
 
-    Ask before opening a path: opening a FIFO waits for a writer, and a device may never end.
-    follow_links: whether a symbolic link counts as what it leads to.
+    Call it before opening a path: opening a FIFO waits for a writer, and reading a device may never end.
+    follow_links: True looks at the target of a symbolic link instead of the link.
     """
     try:
         mode = os.stat(path, follow_symlinks=follow_links).st_mode
@@ -28,7 +28,7 @@ def kind(path, follow_links=True):
 
 
 def read_json(path, most=1 << 20):
-    """The dictionary in a JSON file of at most `most` bytes; None for anything else, whatever is at `path`."""
+    """The dictionary in the JSON file `path`, of at most `most` bytes; None for anything else."""
     try:
         if kind(path, follow_links=False) != "file" or os.path.getsize(path) > most:
             return None

@@ -1,4 +1,4 @@
-"""What happens around the iterations of a training run: resume, signals, progress, checkpoints, the end."""
+"""Everything around the iterations of a training run: resume, signals, progress, checkpoints, final files."""
 
 import contextlib
 
@@ -11,12 +11,12 @@ from support.results.run_files import RunFiles
 
 @contextlib.contextmanager
 def training_run(training, options, about, epoch_length, draw_samples):
-    """A block that trains: yields a TrainingRun, and saves what a finished run leaves when the block ends well.
+    """A block that trains: yields a TrainingRun. If the run is finished, writes its last files after the block.
 
-    training: what build_training returns; resumed from a checkpoint if the options say so. options: complete. about:
+    training: what build_training returns; set to a checkpoint if the options ask to resume. options: complete. about:
     what describe_run returns. epoch_length: in iterations. draw_samples: a function without arguments; after
-    each epoch, the first images that it yields, uint8 [100, 28, 28], become a picture. Raises Interrupted at the end
-    if a signal came.
+    each epoch, the first images that it yields, uint8 [100, 28, 28], become a picture. If a signal came, raises
+    Interrupted after the block.
     """
     chief = replicas.is_chief()
     with contextlib.ExitStack() as held:
@@ -26,7 +26,7 @@ def training_run(training, options, about, epoch_length, draw_samples):
         signals = held.enter_context(interrupts.deferred())
         run = TrainingRun(training, options, saved, signals, epoch_length, draw_samples)
         if chief:
-            run.say_what_is_to_come(about)
+            run.print_start(about)
         yield run
         if run.done >= run.total:
             saved.finish(
@@ -38,7 +38,7 @@ def training_run(training, options, about, epoch_length, draw_samples):
 
 
 class TrainingRun:
-    """Counts iterations, and does after each of them what is due. See training_run."""
+    """Counts iterations; after each one, reports and saves if it is time to. See training_run."""
 
     def __init__(self, training, options, saved, signals, epoch_length, draw_samples):
         self.training, self.options, self.saved, self.signals = training, options, saved, signals
@@ -46,13 +46,13 @@ class TrainingRun:
         self.total, self.done = options.epochs * epoch_length, int(training.iteration.numpy())
         self.progress = Progress(self.total, self.done, silent=not saved.writes)
         self.headline = training.columns[0].replace("_", " ").capitalize()
-        self.asked = None  # to end, by the signal with this number
+        self.asked = None  # the number of the signal that asks this run to end
 
-    def say_what_is_to_come(self, about):
-        """Prints a line on the run that begins: recipe, data, device, length, folder."""
+    def print_start(self, about):
+        """Prints a line about the run that starts: recipe, length, data, device, folder."""
         epochs, data = len(self.saved.history), about["data"]
         if self.done >= self.total:
-            warn(f"{epochs} epochs of training are done already; a larger --epochs goes on from there")
+            warn(f"{epochs} epochs of training are done already; a larger --epochs continues from there")
             return
         start = f"resumes after {self.done:,} of" if self.done else "trains for"
         say(
@@ -62,26 +62,24 @@ class TrainingRun:
         )
 
     def iterations(self):
-        """Yields once for each iteration that is left, until a signal comes. The caller does the iteration."""
+        """Yields once for each remaining iteration, which the caller does. Stops early if a signal comes."""
         while self.done < self.total and not self.asked:
             yield
             self.done += 1
-            self._do_what_is_due()
+            self._report_and_save()
 
     def save_models(self, **models):
-        """Saves Keras models by their names, of a run that is over or interrupted."""
+        """Saves Keras models by name. For a run that is finished or interrupted."""
         self.saved.save_models(**models)
 
-    def _do_what_is_due(self):
+    def _report_and_save(self):
         done, in_epoch = self.done, (self.done - 1) % self.epoch_length + 1
-        epoch_ends, where = (
-            in_epoch == self.epoch_length,
-            f"epoch {-(-done // self.epoch_length)}/{self.options.epochs}",
-        )
+        epoch_ends = in_epoch == self.epoch_length
+        where = f"epoch {-(-done // self.epoch_length)}/{self.options.epochs}"
         self.asked = replicas.agree(self.signals.asked, done % 10 == 0 or done == self.total)
         if self.asked and done < self.total and not self.saved.worth_saving():
             return
-        if self.progress.due():  # reading a value makes the host wait for the device, so not after every iteration
+        if self.progress.due():  # not after every iteration: to read a value, the host waits for the device
             speed = (self.progress.speed(done) or 0) * self.options.n_critic * self.options.batch_size
             estimate = self.training.sums.numpy()[0] / in_epoch
             self.progress.show(done, f"{where}, {self.headline} {estimate:.4g}, {speed:.0f} images/s")

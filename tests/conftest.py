@@ -1,4 +1,4 @@
-"""What the tests share: a small data set, and one tiny run of the whole program."""
+"""What the tests share: a small dataset, and one tiny run of the whole program."""
 
 import subprocess
 import sys
@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
-# A training of six epochs of four iterations each (TensorFlow warns of retracing from the fifth on).
+# A training run of six epochs with four iterations each. (From the fifth iteration, TensorFlow can warn of retracing.)
 TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 
 
 def pytest_collection_modifyitems(items):
-    """A test that needs the whole run is as slow as that run."""
+    """Marks tests that need the whole run as slow."""
     for item in items:
         if "finished" in item.fixturenames:
             item.add_marker("slow")
@@ -36,13 +36,13 @@ def write_small_data(path):
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
-    """The path of a small data set."""
+    """The path of a small dataset."""
     return write_small_data(tmp_path_factory.mktemp("data") / "small.npz")
 
 
 @pytest.fixture(scope="session")
 def tiny(small_data):
-    """Options of a tiny training."""
+    """Options of a tiny training run."""
     return ("--data", small_data, *TINY, "--seed", 5)
 
 

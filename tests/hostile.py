@@ -1,4 +1,4 @@
-"""Runs a command on a hostile input, in this process, and checks how it ends. A table has one row for each input."""
+"""Runs a command on a hostile input in this process and checks how it ends. Each input is a row of a table."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ SECONDS = 120  # a command that hangs fails its test
 
 
 class Row(NamedTuple):
-    """One hostile input. `make(folder)` puts it into the folder that the command then runs in; None: nothing to do."""
+    """One hostile input. make(folder) prepares the folder in which the command runs; None does nothing."""
 
     what: str
     make: object
@@ -27,9 +27,9 @@ class Row(NamedTuple):
 
 
 def snapshot(folder):
-    """What lies below `folder`: kind and content by path. A link is not followed, a FIFO is not opened.
+    """The kind and content of everything below `folder`, by path. Does not follow links or open FIFOs.
 
-    Without the empty file `.lock`, which each run leaves in its folder.
+    Leaves out the empty file `.lock`, which each run creates in its folder.
     """
     found = {}
     for path in sorted(Path(folder).rglob("*")):
@@ -60,7 +60,7 @@ def _time_limit():
 
 
 def check(row, folder, monkeypatch, capfd):
-    """Runs the row's command: its status and one line with its words are expected, and status 2 changes no file."""
+    """Runs the row's command; checks the status and the words in its line, and that status 2 changes no file."""
     monkeypatch.chdir(folder)
     if row.make:
         row.make(folder)

@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_there(full, finished, tiny,
             status, lines = run(full.folder, capsys, *tiny, "--images", 700, *resume)
         assert left[0] == 0, f"{what}: never written"
         assert status == 1, (what, status, lines)
-        news = [line for line in lines if "starting anew" not in line and "are done already" not in line]
+        news = [line for line in lines if "starting a new run" not in line and "are done already" not in line]
         assert news == lines[-1:], (what, lines)
         assert lines[-1].startswith("wgan_handwritten_digits: [Errno "), (what, lines)
         assert str(full.folder) in lines[-1] and "--resume" in lines[-1], (what, lines)

@@ -258,8 +258,8 @@ def all_in_the_checkpoints_folder(folder):
 DONE = "1 epochs of training are done already"
 RESUMED = [
     Row("nothing wrong", None, RESUME, 0, DONE),
-    Row("NaN, and a good one before", array(lambda values: values * np.nan), RESUME, 0, "not finite; the run goes on"),
-    Row("NaN only", one_that_is_not_finite, RESUME, 2, "not finite); leave --resume out"),
+    Row("NaN, and a good one before", array(lambda values: values * np.nan), RESUME, 0, "not finite; the run resumes"),
+    Row("NaN only", one_that_is_not_finite, RESUME, 2, "not finite); start a new run"),
     Row("FIFO, folder and links as checkpoints", all_in_the_checkpoints_folder, RESUME, 0, DONE),
     Row("only checkpoints/", no_pictures, RESUME, 0, "missing or damaged"),
     Row("a picture that is half", picture(half), RESUME, 0, "missing or damaged"),
@@ -345,7 +345,7 @@ def test_losing_tensorboard_costs_one_line(tmp_path):
     run = a_run(tmp_path, lines.append)
     for step in (1, 2):
         run.save_epoch(step, {"loss": 1.0}, np.zeros((10, 28, 28), np.uint8), str(tmp_path / "logs"))
-    assert len(lines) == 1 and "logs" in lines[0] and "the run goes on" in lines[0]
+    assert len(lines) == 1 and "logs" in lines[0] and "the run continues" in lines[0]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_not_passed_over(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.command_line import interrupts
-from support.command_line.endings import tell
+from support.command_line.endings import report_error
 from support.command_line.interrupts import Interrupted
 from support.machine.devices import tf
 
@@ -49,11 +49,11 @@ def test_another_thread_than_the_main_one_may_train():
 
 
 @pytest.mark.parametrize(
-    ("saved", "words"), [(True, "go on with: python "), (False, "too early to save"), (None, "SIGTERM")]
+    ("saved", "words"), [(True, "resume with: python "), (False, "too early to save"), (None, "SIGTERM")]
 )
 def test_the_last_line_says_what_became_of_the_training(saved, words):
     lines = []
-    assert tell(Interrupted(signal.SIGTERM, saved), lines.append, ["train"], training=True) == 143
+    assert report_error(Interrupted(signal.SIGTERM, saved), lines.append, ["train"], training=True) == 143
     assert len(lines) == 1 and words in lines[0] and ("--resume" in lines[0]) is bool(saved)
 
 
@@ -62,8 +62,8 @@ def test_advice_is_not_one_that_resume_refuses():
     lines = []
     for message in ("out of memory\nand more", ""):
         error = tf.errors.ResourceExhaustedError(None, None, message)
-        assert tell(error, lines.append, ["train", "--resume"], training=True) == 1
+        assert report_error(error, lines.append, ["train", "--resume"], training=True) == 1
     assert lines[0] == "TensorFlow: out of memory; a new run with a smaller --batch-size may help"
     assert lines[1].startswith("TensorFlow: ResourceExhaustedError; ")
-    assert tell(OSError(28, "full"), lines.append, ["train"], training=True) == 1
+    assert report_error(OSError(28, "full"), lines.append, ["train"], training=True) == 1
     assert "once that is fixed, --resume" in lines[2]

@@ -237,7 +237,7 @@ def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pa
     statuses, errors = finish(started)
     assert statuses == [143, 143], errors
     assert "--resume" in errors[0].splitlines()[-1]
-    assert errors[1].splitlines()[-1].endswith("ended by SIGTERM")  # it knows of no checkpoint, and claims nothing
+    assert errors[1].splitlines()[-1].endswith("stopped by SIGTERM")  # it knows of no checkpoint, and claims nothing
     statuses, errors = finish(workers([*command, "--resume"], [tmp_path, tmp_path]))
     assert statuses == [0, 0], errors
     checkpoint = "saved_models/training/checkpoints/step_000000064.npz"

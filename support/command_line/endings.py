@@ -1,4 +1,4 @@
-"""How a run begins and ends: options are read, a fault becomes one line and the exit status that a shell sees."""
+"""How a run begins and ends: reads the options, turns an error into one line and an exit status."""
 
 import os
 import shlex
@@ -17,12 +17,12 @@ from support.machine.devices import tf
 def run_program(run, arguments, recipes, about, version):
     """Calls run(options) with the options of the command line; returns the exit status.
 
-    0: done; 2: a bad option or input, found before anything is written; 1: something else; 130, 143: interrupted.
-    arguments: the words of the command line, by default those of this process. about: the help begins with it.
+    0: done; 2: a bad option or input, found before anything is written; 1: any other error; 130, 143: interrupted.
+    arguments: the words of the command line, by default those of this process. about: the first lines of the help.
     """
     open_standard_error()
     if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows only ASCII gets question marks
+        sys.stdout.reconfigure(errors="replace")  # an ASCII-only terminal shows question marks
     arguments = sys.argv[1:] if arguments is None else arguments
     versions = ", ".join(f"{name} {number}" for name, number in devices.package_versions().items())
     options = read_options(arguments, recipes, about, f"%(prog)s {version} ({versions})")
@@ -31,11 +31,11 @@ def run_program(run, arguments, recipes, about, version):
             run(options)
         return 0
     except (Exception, Interrupted) as error:
-        return tell(error, warn, arguments, training="train" in options.steps)
+        return report_error(error, warn, arguments, training="train" in options.steps)
 
 
 def say_next_steps(options):
-    """Prints a line on what a user may want to do with the results."""
+    """Prints a line that suggests what to do with the results."""
     commands = []
     if "generate" in options.steps:
         commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir)}")
@@ -47,10 +47,10 @@ def say_next_steps(options):
         say(f"next: {'  or  '.join(commands)}")
 
 
-def tell(error, print_line, arguments, training):
-    """Calls `print_line` with a line on `error`; returns the exit status. A fault of the program is raised again.
+def report_error(error, print_line, arguments, training):
+    """Calls print_line(line) with one line about `error`; returns the exit status. A bug is raised again.
 
-    arguments: the words of the command line. training: whether the step "train" was asked for.
+    arguments: the words of the command line. training: True if the run includes the step "train".
     """
     line, status = str(error), 1
     if isinstance(error, InputError):
@@ -58,20 +58,20 @@ def tell(error, print_line, arguments, training):
     elif isinstance(error, Interrupted):
         command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
         again = subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
-        early = "; too early to save anything: what an earlier training left is as it was"
-        more = {True: f"; go on with: python {again}", False: early, None: ""}[error.saved]
-        line, status = f"ended by {error}{more}", error.status
-    elif isinstance(error, OSError):  # a full disk, mostly
-        resume = "; once that is fixed, --resume goes on from the last checkpoint, if there is one" if training else ""
-        line = f"{error}; what was complete is kept{resume}"
+        early = "; too early to save anything; the files of an earlier run are unchanged"
+        more = {True: f"; resume with: python {again}", False: early, None: ""}[error.saved]
+        line, status = f"stopped by {error}{more}", error.status
+    elif isinstance(error, OSError):  # usually a full disk
+        resume = "; once that is fixed, --resume continues from the last checkpoint, if any" if training else ""
+        line = f"{error}; complete files are kept{resume}"
     elif isinstance(error, (TrainingError, MemoryError)):
         line = line or "not enough memory"
-    elif isinstance(error, tf.errors.OpError):  # memory of the device, mostly
-        hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses another one
+    elif isinstance(error, tf.errors.OpError):  # usually the device is out of memory
+        hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses a changed one
         line = f"TensorFlow: {(error.message or type(error).__name__).splitlines()[0]}{hint}"
         if replicas.several_processes() and not isinstance(error, tf.errors.ResourceExhaustedError):
             lost = f"another worker was lost ({type(error).__name__})"
-            line = f"{lost}: start all of them again, with --resume if there is a checkpoint"
+            line = f"{lost}: start all workers again, with --resume if there is a checkpoint"
     else:
         raise error
     print_line(line)

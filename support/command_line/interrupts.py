@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 
 class Interrupted(BaseException):
-    """The process was asked to end. `status` is the exit status for it: 130 after SIGINT, 143 after SIGTERM.
+    """A signal asked the process to end. `status` is the exit status: 130 for SIGINT, 143 for SIGTERM.
 
-    saved: after a training run, whether there is a checkpoint to resume from; None if this process does not know.
+    saved: in a training run, whether there is a checkpoint to resume from; None if this process does not know.
     """
 
     def __init__(self, number, saved=None):
@@ -20,7 +20,7 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def _handled_by(handler):
-    """SIGINT and SIGTERM call `handler` while the block runs. Only the main thread of a process can receive them."""
+    """SIGINT and SIGTERM call `handler` while the block runs. Only the main thread of a process receives signals."""
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
@@ -41,10 +41,10 @@ def at_once():
 
 @contextlib.contextmanager
 def deferred():
-    """A block in which the first SIGINT or SIGTERM is only noted, a second one raises Interrupted.
+    """A block in which the first SIGINT or SIGTERM is only noted. A second one raises Interrupted at once.
 
-    Yields an object whose `asked` is the number of the signal, or None. Raises Interrupted after the block if a signal
-    came.
+    Yields an object whose `asked` is the number of the signal, or None. If a signal came, raises Interrupted after the
+    block.
     """
     note = SimpleNamespace(asked=None)
 

@@ -1,4 +1,4 @@
-"""The command line: one dataclass, its checks, its help. Standard library only, so that it answers at once."""
+"""The command line: a dataclass of options, their checks and help. It answers at once: standard library only."""
 
 import argparse
 import math
@@ -11,7 +11,7 @@ DEFAULT_STEPS = STEPS[:2]
 
 
 def whole_number(least, most):
-    """A reader of whole numbers from `least` to `most`, for argparse."""
+    """A function for argparse that converts text to a whole number from `least` to `most`."""
 
     def read(text):
         try:
@@ -19,14 +19,14 @@ def whole_number(least, most):
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{value} is not in the range {least} to {most}")
         return value
 
     return read
 
 
 def positive_number(most):
-    """A reader of numbers above 0 and up to `most`, for argparse."""
+    """A function for argparse that converts text to a number above 0, at most `most`."""
 
     def read(text):
         try:
@@ -34,87 +34,90 @@ def positive_number(most):
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
         if not (math.isfinite(value) and 0 < value <= most):
-            raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {most:g}")
+            raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and at most {most:g}")
         return value
 
     return read
 
 
 def whole_numbers(text):
-    """A reader of two or more whole numbers with commas between them, for argparse."""
+    """Converts text such as "1,2,3" to two or more whole numbers, a tuple, for argparse."""
     read = whole_number(0, 2**31 - 1)
     numbers = tuple(read(part) for part in text.split(","))
     if len(numbers) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is one number; name two or more, as in 1,2,3")
+        raise argparse.ArgumentTypeError(f"{text!r} is one number; give two or more, as in 1,2,3")
     return numbers
 
 
 def shard(text):
-    """A reader of I/N, for argparse: a pair of whole numbers, I from 1 to N."""
+    """Converts text of the form I/N to a pair of whole numbers, I from 1 to N, for argparse."""
     part, slash, parts = text.partition("/")
     if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part I of N as in 2/8, I being from 1 to N")
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 1 to N, as in 2/8")
     return int(part), int(parts)
 
 
 def path(text):
-    """A reader of paths, for argparse: anything but nothing, and no character that no path can hold."""
+    """`text` if it can be a path, for argparse: not empty and without a zero byte."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not a path")
     return text
 
 
 def _option(default, help_text, read=None, step=None, **more):
-    """A field of Options: default (None: the recipe's value), help, reader, the step or steps it is for."""
+    """A field of Options. read: converts its text. step: the step or steps that use it, None for all."""
     step = (step,) if isinstance(step, str) else step
     return field(default=default, metadata={"help": help_text, "read": read, "step": step, "more": more})
 
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a run is asked to do. A field is an option of the command line; None is the recipe's value."""
+    """What a run does. Each field is an option of the command line. None means the recipe's value, if it has one."""
 
     steps: tuple = DEFAULT_STEPS
     recipe: str = _option("wgan", "which GAN to train", step="train")
     epochs: int = _option(
-        None, "in each the critic sees as many real images as there are", whole_number(1, 1_000_000), "train"
+        None,
+        "number of epochs; one epoch shows the critic as many real images as the dataset has",
+        whole_number(1, 1_000_000),
+        "train",
     )
     batch_size: int = _option(
-        None, "real images, and as many generated ones, in an update", whole_number(2, 65_536), "train"
+        None, "real images in a critic update, with the same number of generated ones", whole_number(2, 65_536), "train"
     )
-    n_critic: int = _option(None, "critic updates to one generator update", whole_number(1, 1_000), "train")
+    n_critic: int = _option(None, "critic updates per generator update", whole_number(1, 1_000), "train")
     clip: float = _option(
-        None, "half width of the box that the critic's weights are clipped into", positive_number(1e9), "train"
+        None, "clip the critic's weights to [-R, R]; some recipes scale R for each layer", positive_number(1e9), "train"
     )
     learning_rate: float = _option(
-        None, "the critic's learning rate at the start; the generator's is in proportion", positive_number(1e9), "train"
+        None, "initial learning rate of the critic; the generator's is in proportion", positive_number(1e9), "train"
     )
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
-    images: int = _option(25_000, "how many PNG files to write", whole_number(1, 100_000_000), "generate")
-    images_dir: str = _option("generated_images", "folder of the PNG files", path, "generate")
+    images: int = _option(25_000, "number of PNG files to write", whole_number(1, 100_000_000), "generate")
+    images_dir: str = _option("generated_images", "folder for the PNG files", path, "generate")
     shard: tuple = _option(
         None,
-        "write the I-th of N parts of the images only; N processes, here or on several machines, write them all",
+        "write only part I of N; N processes, on one or several machines, write all images",
         shard,
         "generate",
         metavar="I/N",
     )
-    models_dir: str = _option("saved_models", "folder of the models and of what the training leaves", path)
+    models_dir: str = _option("saved_models", "folder for the models and the other files of a training run", path)
     model: str = _option(
         None,
-        "draw with this .keras file (default: generator.keras in --models-dir)",
+        "generate with this .keras file (default: generator.keras in --models-dir)",
         path,
         ("generate", "interpolate"),
         metavar="FILE",
     )
     walk: tuple = _option(
         (0, 1, 2, 3, 4, 5, 6, 7),
-        "interpolate between these latent points, and from the last back to the first; each number is a seed",
+        "interpolate between these latent vectors, and from the last back to the first; each number is a seed",
         whole_numbers,
         "interpolate",
         metavar="N,N,...",
     )
-    frames: int = _option(20, "pictures from one point to the next", whole_number(1, 1_000), "interpolate")
+    frames: int = _option(20, "pictures from one latent vector to the next", whole_number(1, 1_000), "interpolate")
     data: str = _option(
         None,
         "train on this .npz file (keys as in keras.datasets), folder of IDX files or folder of images, 28x28 grey "
@@ -123,17 +126,17 @@ class Options:
         "train",
         metavar="PATH",
     )
-    seed: int = _option(0, "the number all randomness comes from", whole_number(0, 2**31 - 1), ("train", "generate"))
-    resume: bool = _option(False, "go on with the training that was interrupted in --models-dir", step="train")
+    seed: int = _option(0, "seed of all random numbers", whole_number(0, 2**31 - 1), ("train", "generate"))
+    resume: bool = _option(False, "resume the interrupted training run in --models-dir", step="train")
     device: str = _option(
-        "auto", "what to compute on; auto: a GPU where TensorFlow sees one", choices=("auto", "cpu", "gpu")
+        "auto", "what to compute on; auto: a GPU if TensorFlow finds one", choices=("auto", "cpu", "gpu")
     )
     worker_timeout: int = _option(
-        600, "seconds to wait for the other workers, where TF_CONFIG names some", whole_number(1, 100_000), "train"
+        600, "seconds to wait for the other workers in TF_CONFIG, if it is set", whole_number(1, 100_000), "train"
     )
     tensorboard: str = _option(
         None,
-        "write the curves and the pictures there for TensorBoard, too (a package of its own)",
+        "also write curves and pictures for TensorBoard to this folder (TensorBoard is a separate package)",
         path,
         "train",
         metavar="DIR",
@@ -142,10 +145,10 @@ class Options:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, without the usage before it."""
+    """A parser that prints an error as one line, without the usage text."""
 
     def error(self, message):
-        """One line, what is wrong and what to do, and exit status 2."""
+        """Prints one line, what is wrong and what to do; exits with status 2."""
         self.exit(2, one_line(f"{self.prog}: {message}; --help lists the options") + "\n")
 
 
@@ -155,7 +158,7 @@ def _parser(recipes, description, version):
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = f"what to do; no step named: {' and '.join(DEFAULT_STEPS)}, in turn"
+    steps = f"steps to run, always in this order (default: {' '.join(DEFAULT_STEPS)})"
     parser.add_argument("steps", nargs="*", metavar="{" + ",".join(STEPS) + "}", help=steps)
     parser.add_argument("--version", action="version", version=version)
     for item in fields(Options)[1:]:
@@ -179,9 +182,9 @@ def _parser(recipes, description, version):
 
 
 def read_options(arguments, recipes, description, version):
-    """The Options that `arguments` (a list of words) ask for, complete.
+    """The complete Options of `arguments`, a list of words.
 
-    A mistake ends the process with one line on standard error and status 2; --help and --version with status 0.
+    A mistake ends the process with one line on standard error and status 2; --help and --version end it with status 0.
     """
     parser = _parser(recipes, description, version)
     given = vars(parser.parse_intermixed_args(arguments))
@@ -193,22 +196,22 @@ def read_options(arguments, recipes, description, version):
         steps = item.metadata["step"]
         if item.name in given and steps and not set(steps) & set(given["steps"]):
             names = " or ".join(map(repr, steps))
-            parser.error(f"--{item.name.replace('_', '-')} belongs to the step {names}, which was not asked for")
+            parser.error(f"--{item.name.replace('_', '-')} needs the step {names}, which was not requested")
     recipe = given.get("recipe", "wgan")
     for name in given:
         if getattr(recipes[recipe], name, "") is None:
-            parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} has no such thing")
+            parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} does not use it")
     if given.get("model") and "train" in given["steps"]:
-        parser.error("--model takes the place of the step 'train': name another one, as in `generate --model FILE`")
+        parser.error("--model replaces the step 'train': leave 'train' out, as in `generate --model FILE`")
     if given.get("shard") and given["steps"] != ("generate",):
-        parser.error("--shard is for `generate` alone: train first, then start the shards")
+        parser.error("--shard works with the step 'generate' only: train first, then start the shards")
     return complete(Options(**given), recipes)
 
 
 def complete(options, recipes):
-    """`options` with the recipe's value wherever they have None; `recipes` holds the recipes by name.
+    """`options` with the recipe's value in place of None where there is one. recipes: the recipes by name.
 
-    Every value is read as one of the command line is: a path becomes text. Raises InputError.
+    Values are checked and converted as on the command line: a path becomes text. Raises InputError.
     """
     if options.recipe not in recipes:
         raise InputError(f"recipe: there is no {options.recipe!r}; the recipes are {', '.join(recipes)}")

@@ -1,4 +1,4 @@
-"""How far a long job is: a line that is rewritten on a terminal, a line an epoch elsewhere."""
+"""Progress of a long job: a bar on a terminal, one line per epoch elsewhere."""
 
 import os
 import shutil
@@ -7,19 +7,19 @@ import time
 
 
 def open_standard_error():
-    """Opens standard error if it is closed (`2>&-`). Otherwise the next file takes its number, and its messages."""
+    """Opens standard error if it is closed (`2>&-`). Otherwise messages would go into the next file that is opened."""
     if sys.stderr is None:
         try:
             os.fstat(2)
         except OSError:
-            null = os.open(os.devnull, os.O_WRONLY)  # the lowest free number, mostly 2
+            null = os.open(os.devnull, os.O_WRONLY)  # the lowest free number, usually 2
             if null != 2:
                 os.dup2(null, 2)
         _give_up_standard_error()
 
 
 def say(words):
-    """Prints `words` to standard error as one line that stays, in place of a terminal's bar."""
+    """Prints `words` to standard error as one line that stays. It replaces the bar of a terminal."""
     words = "".join(letter if letter.isprintable() else " " for letter in words)
     _write(f"{_blank()}{words}\n")
 
@@ -41,7 +41,7 @@ def watch(steps, words, total=None):
 
 
 def _blank():
-    """What removes the bar from a terminal; nothing elsewhere."""
+    """The text that removes the bar from a terminal; elsewhere ""."""
     return "\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r" if _on_terminal() else ""
 
 
@@ -53,26 +53,26 @@ def warn(words):
 def _on_terminal():
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # of None, or of a file that is closed
+    except (AttributeError, ValueError):  # standard error is None or closed
         return False
 
 
 def _write(text):
-    """Writes to standard error. A full disk or a reader that has gone costs the text, not the run."""
+    """Writes to standard error. If that fails (full disk, closed pipe), the run continues without messages."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):  # of None, or of a file that is closed
+    except (AttributeError, OSError, ValueError):  # AttributeError: it is None; ValueError: it is closed
         _give_up_standard_error()
 
 
 def _give_up_standard_error():
-    """From now on, Python prints errors nowhere. Text left in the buffer would end the process with status 120."""
+    """Discards standard error from now on. Text left in its buffer would change the exit status to 120."""
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class Progress:
-    """Prints to standard error. `total` is the number of steps of the whole job, `done` those of an earlier run."""
+    """Prints progress to standard error. total: steps of the whole job. done: steps that an earlier run did."""
 
     def __init__(self, total, done=0, silent=False):
         self.total, self.done_before = total, done
@@ -80,7 +80,7 @@ class Progress:
         self.silent, self.terminal, self.said = silent, _on_terminal() and not silent, False
 
     def due(self):
-        """To be called after each step: True if it is time for `show`.
+        """True if it is time for `show`. Call it after each step.
 
         On a terminal at most twice a second, because more often slows a GPU down; elsewhere once, after ten seconds.
         """
@@ -91,7 +91,7 @@ class Progress:
         return not (self.silent or self.said) and now - self.first_done > 10
 
     def show(self, done, words):
-        """Rewrites the terminal's line: a bar, `words`, the time left. Elsewhere it prints a line."""
+        """Rewrites the line of the terminal: `words`, the time left, a bar. Elsewhere it prints a line."""
         if not self.terminal:
             return self.say(done, words)
         self.last = time.monotonic()
@@ -100,18 +100,18 @@ class Progress:
         _write("\r" + f"{words}{self.left(done)} [{bar}]"[:width].ljust(width))
 
     def say(self, done, words):
-        """Prints a line that stays: `words`, the time left."""
+        """Prints a line that stays: `words` and the time left."""
         self.said = True
         if not self.silent:
             say(f"{words}{self.left(done)}")
 
     def speed(self, done):
-        """Steps per second, without the first step, in which functions are compiled. None if not known yet."""
+        """Steps per second; None if not known yet. The first step does not count: it compiles the functions."""
         seconds, steps = time.monotonic() - (self.first_done or time.monotonic()), done - self.done_before - 1
         return steps / seconds if steps > 0 and seconds > 0 else None
 
     def left(self, done):
-        """The time that the rest of the job takes at this speed, as ", m:ss left"; "" until it means something."""
+        """The time left at this speed, as ", m:ss left"; "" while there is no good estimate."""
         speed = self.speed(done)
         if done < self.total and (not speed or time.monotonic() - self.first_done < 3):
             return ""

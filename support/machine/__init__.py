@@ -1,1 +1,1 @@
-"""Devices, several machines, and everything that makes an iteration quick."""
+"""Devices, several machines, random numbers, and everything that makes an iteration quick."""

@@ -1,4 +1,4 @@
-"""CPU or GPU: TensorFlow imported quietly and set up for the device that was asked for."""
+"""CPU or GPU: imports TensorFlow quietly and sets it up for one device."""
 
 import contextlib
 import functools
@@ -16,11 +16,11 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 class DeviceError(InputError):
-    """The device that was asked for is not there."""
+    """The requested device, or TensorFlow, cannot be used."""
 
 
 class ImportedOnUse:
-    """A module that is imported when the first of its names is used, so that options are read before it."""
+    """A module that is imported when one of its names is first used. Options are read before that."""
 
     def __init__(self, name):
         self._name = name
@@ -36,14 +36,14 @@ tf = ImportedOnUse("tensorflow")
 
 
 def import_tensorflow(device="auto", join=None):
-    """TensorFlow, imported without a line of its own on standard error; `device` is "auto", "cpu" or "gpu".
+    """Returns TensorFlow, imported without its messages on standard error. device: "auto", "cpu" or "gpu".
 
-    join: a function that is called before anything is computed, the only time for this process to join others. Only the
-    first import has an effect on the device, because TensorFlow reads it once. Raises DeviceError where TensorFlow
-    cannot be imported, and for "gpu" where it sees none.
+    join: a function, called before anything is computed: only then can this process join others. Only the first import
+    sets the device, because TensorFlow reads it once. Raises DeviceError if TensorFlow cannot be imported, and if
+    device is "gpu" and it finds none.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # oneDNN is off by default on CPUs without AVX-512, where it is worth 1.5 times the speed just the same.
+    # oneDNN is off by default on CPUs without AVX-512, but makes training 1.5 times as fast there, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if device == "cpu":
@@ -52,18 +52,18 @@ def import_tensorflow(device="auto", join=None):
         try:
             import keras
             import tensorflow
-        except Exception as error:  # of a package that is missing or broken, or of a keras.json with anything in it
+        except Exception as error:  # a missing or broken package, or a keras.json with any content
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise DeviceError(
-                f"TensorFlow or Keras cannot be imported ({reason[0]}): install requirements.txt, or mend keras.json"
+                f"TensorFlow or Keras cannot be imported ({reason[0]}): install requirements.txt, or repair keras.json"
             ) from None
         if keras.backend.backend() != "tensorflow":
             raise DeviceError(
-                f"Keras was imported before with the backend {keras.backend.backend()!r}: "
-                "use another process, with KERAS_BACKEND=tensorflow"
+                f"Keras already runs with the backend {keras.backend.backend()!r}: "
+                "start a new process with KERAS_BACKEND=tensorflow"
             )
         if device == "cpu":
-            with contextlib.suppress(RuntimeError):  # raised where the devices are in use already, in a notebook
+            with contextlib.suppress(RuntimeError):  # the devices are already in use, as in a notebook
                 tensorflow.config.set_visible_devices([], "GPU")
         gpus = tensorflow.config.get_visible_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
@@ -72,28 +72,28 @@ def import_tensorflow(device="auto", join=None):
     if join:
         join()
     with quiet_standard_error():
-        tensorflow.config.list_logical_devices()  # starts the devices while their messages are held back
-    # A user's keras.json may say otherwise; TensorFlow has no convolution of channels_first on a CPU.
+        tensorflow.config.list_logical_devices()  # starts the devices while messages are held back
+    # A user's keras.json may set other values; on a CPU, TensorFlow has no convolutions with channels_first.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     if device == "gpu" and not gpus:
         raise DeviceError(
-            "--device gpu: TensorFlow sees no GPU. On Linux and WSL2 install it with "
+            "--device gpu: TensorFlow finds no GPU. On Linux and WSL2 install it with "
             "`pip install 'tensorflow[and-cuda]'`; on macOS and Windows use --device cpu"
         )
     return tensorflow
 
 
-# Prints what it read, unless the last byte says that all went well.
+# Prints what it read, unless the last byte is a zero, which means that the block succeeded.
 _KEEPER = "import sys; held = sys.stdin.buffer.read(); held.endswith(b'\\0') or sys.stderr.buffer.write(held)"
 
 
 @contextlib.contextmanager
 def quiet_standard_error():
-    """Holds back what is written to file descriptor 2, C++ included; prints it after all when the block fails.
+    """Holds back all text on file descriptor 2, also from C++. Prints it if the block fails.
 
-    TensorFlow writes before it reads its log level. Another process holds the text: it prints it, too, when this one is
-    aborted, as TensorFlow does on a processor that lacks the instructions it needs.
+    Needed because TensorFlow prints before it reads its log level. Another process holds the text, so it is printed
+    even if this process is aborted: TensorFlow aborts it on a CPU without the instructions that it needs.
     """
     sys.stderr.flush()
     keeper = subprocess.Popen([sys.executable, "-S", "-c", _KEEPER], stdin=subprocess.PIPE, start_new_session=True)
@@ -113,10 +113,10 @@ def quiet_standard_error():
 
 
 def use_xla():
-    """True where the training step is to be compiled with XLA: on a GPU, but not on a CPU.
+    """True if the training step should be compiled with XLA: on a GPU, but not on a CPU.
 
-    On a CPU, XLA's convolutions are many times slower than oneDNN's. TensorFlow before 2.22 ends the whole process when
-    XLA compiles for a GPU of compute capability 10 or more (Blackwell), so it is left out there.
+    On a CPU, XLA's convolutions are many times slower than oneDNN's. XLA is not used on a GPU of compute capability 10
+    or more (Blackwell) with TensorFlow before 2.22: compiling for it ends the whole process.
     """
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus or platform.system() != "Linux":  # TensorFlow's plugin for Apple's GPUs has no XLA
@@ -126,10 +126,10 @@ def use_xla():
 
 
 def fused(function):
-    """`function` compiled to one pass over its arrays, where that is known to work; for arithmetic without matrices.
+    """`function` as a tf.function, compiled with XLA to one pass over its arrays. For elementwise arithmetic.
 
-    That is XLA, which on a CPU is as quick at such things as it is slow at convolutions. On Linux only, where it was
-    tried, and on a GPU only where use_xla.
+    On a CPU, XLA is fast at this, unlike at convolutions. XLA is used on Linux only, because it is untested elsewhere,
+    and on a GPU only if use_xla().
     """
     xla = platform.system() == "Linux" and (use_xla() or not tf.config.get_visible_devices("GPU"))
     return tf.function(function, jit_compile=xla, autograph=False)
@@ -137,10 +137,10 @@ def fused(function):
 
 @functools.cache
 def uses_bfloat16():
-    """True if training is to multiply matrices in bfloat16: on CPUs with matrix units for it (Intel's AMX).
+    """True if training should multiply matrices in bfloat16: on CPUs with matrix units for it (Intel's AMX).
 
-    There it is 1.5 times as fast and the digits are as good. On other CPUs it is slower. That includes CPUs with
-    AVX512_BF16 and no AMX, which have it in hardware: an iteration took 74 ms there, 52 ms in float32.
+    There it is 1.5 times as fast, and the digits are as good. It is slower on other CPUs, even on those with
+    AVX512_BF16 but no AMX: an iteration took 74 ms there, and 52 ms in float32.
     """
     with contextlib.suppress(OSError):
         return uses_onednn() and not tf.config.get_visible_devices("GPU") and "amx_bf16" in CPU_INFO.read_text()
@@ -149,10 +149,10 @@ def uses_bfloat16():
 
 @contextlib.contextmanager
 def training_passes():
-    """Inside, compiled functions go through passes of TensorFlow's graph optimizer that make training quicker.
+    """A block in which TensorFlow's graph optimizer runs two more passes, which make training quicker.
 
-    One fuses a convolution and its LeakyReLU (see layers.training_layers), one multiplies matrices in bfloat16 if
-    uses_bfloat16; variables and sums stay float32.
+    One fuses a convolution with its LeakyReLU (see training_layers). If uses_bfloat16(), the other one multiplies
+    matrices in bfloat16; variables and sums stay float32.
     """
     before = tf.config.optimizer.get_experimental_options()
     passes = {"remapping": True, "auto_mixed_precision_onednn_bfloat16": uses_bfloat16()}
@@ -164,9 +164,9 @@ def training_passes():
 
 
 def multiplies_in_bfloat16():
-    """True if a matrix product in training_passes is rounded to bfloat16: computes one and looks.
+    """True if training_passes rounds matrix products to bfloat16. Computes one to find out.
 
-    TensorFlow ignores a name of an option that it does not know, so what was asked for proves nothing.
+    Reading the setting would prove nothing: TensorFlow ignores options that it does not know.
     """
     first, second = tf.fill([64, 64], 1 + 2**-9), tf.ones([64, 64])  # bfloat16 rounds 1 + 2^-9 to 1; TF32 does not
     with training_passes():
@@ -175,7 +175,7 @@ def multiplies_in_bfloat16():
 
 
 def device_name():
-    """What computes, in words: the GPU's name, or the number of CPU cores that this process may use."""
+    """The device in words: the GPU's name, or the number of CPU cores that this process may use."""
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
@@ -183,7 +183,7 @@ def device_name():
 
 
 def describe():
-    """What computes and how, for the record of a run."""
+    """The device and its settings, for the record of a run."""
     return {"name": device_name(), "xla": use_xla(), "onednn": uses_onednn(), "bfloat16": multiplies_in_bfloat16()}
 
 
@@ -193,14 +193,14 @@ def usable_cores():
 
 
 def uses_onednn():
-    """True where TensorFlow computes with oneDNN on the CPU, as import_tensorflow asks it to."""
+    """True if TensorFlow uses oneDNN on the CPU, as import_tensorflow asks it to."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
 def package_versions():
-    """The versions of Python and of the packages that the numbers depend on."""
+    """The versions of Python and of the packages that results depend on, by name."""
     found = {"Python": platform.python_version()}
     for package in ("tensorflow", "keras", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):  # tensorflow may be there under another name, as tensorflow-cpu
+        with contextlib.suppress(PackageNotFoundError):  # tensorflow may have another name, such as tensorflow-cpu
             found[package] = version(package)
     return found

@@ -1,8 +1,8 @@
 """Random numbers that depend on a seed alone: the same bits on a CPU and a GPU, with XLA and without, in any process.
 
 TensorFlow's random integers are the same everywhere if the algorithm is named. Its random floats are not: XLA computes
-them in another way. So floats are made from integers here, by arithmetic that is exact. A seed is a tensor of two
-integers. docs/how-it-works.md says more.
+them differently. So this module makes floats from integers, with exact arithmetic. A seed is a tensor of two integers.
+More: docs/how-it-works.md.
 """
 
 import functools
@@ -12,12 +12,12 @@ import numpy as np
 
 from support.machine.devices import tf
 
-LEVELS = 1 << 16  # of normal numbers; the largest is 4.3
+LEVELS = 1 << 16  # how many different normal numbers there are; the largest is 4.3
 
 
 @functools.cache
 def _normal_table():
-    """float32 [LEVELS]: the normal distribution cut into slices of equal probability, the median of each."""
+    """float32 [LEVELS]: the normal distribution is cut into slices of equal probability; the median of each slice."""
     positive = [NormalDist().inv_cdf(0.5 + (level + 0.5) / LEVELS) for level in range(LEVELS // 2)]
     return np.array([*(-value for value in reversed(positive)), *positive], np.float32)
 
@@ -33,15 +33,15 @@ def split(seed, count):
 
 
 def integers(shape, seed, stop):
-    """int32 of this shape, from 0 to stop - 1, all about equally likely."""
+    """int32 of this shape, from 0 to stop - 1, nearly uniform."""
     return tf.random.stateless_uniform(shape, seed, 0, stop, tf.int32, alg="philox")
 
 
 def uniform(shape, seed):
-    """float32 of this shape, in [0, 1), multiples of 2^-23."""
+    """float32 of this shape, uniform in [0, 1), multiples of 2^-23."""
     return tf.cast(integers(shape, seed, 1 << 23), tf.float32) * 2.0**-23
 
 
 def normal(shape, seed):
-    """float32 of this shape, from the normal distribution with mean 0 and variance 1, in steps (see LEVELS)."""
+    """float32 of this shape, normal with mean 0 and variance 1, one of LEVELS values."""
     return tf.gather(_normal_table(), integers(shape, seed, LEVELS))

@@ -1,7 +1,7 @@
-"""Several GPUs in one machine, several machines: replicas of a training in lockstep, and what each of them does.
+"""Training on several GPUs of one machine, or on several machines: replicas that take each step together.
 
-Everything is the same on all replicas but the images of a batch: each takes its share, and the gradients are averaged.
-TensorFlow's strategies do the work. Alone, each function here is next to nothing.
+Each replica takes its share of every batch, and the gradients are averaged. All else is equal on all replicas.
+TensorFlow's strategies do the work. With a single device these functions do almost nothing.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ import threading
 from support.machine import devices, randomness
 from support.machine.devices import DeviceError, tf
 
-FEWEST = 32  # images that are worth a GPU of their own: with fewer, it mostly starts operations
-_cluster = None  # the strategy, once it is made
+FEWEST = 32  # images per GPU: with fewer, it spends most of its time on starting operations
+_cluster = None  # the strategy; None with a single device
 
 
 def workers_in_environment():
-    """(number of processes, own number) as TF_CONFIG has them; (1, 0) without it. Raises DeviceError.
+    """(number of processes, number of this one) from TF_CONFIG; (1, 0) without it. Raises DeviceError.
 
-    Kubernetes operators and launchers set it: the addresses of all processes, and which of them this one is.
+    Launchers and Kubernetes operators set it to the addresses of all processes and the place of this one.
     """
     text = os.environ.get("TF_CONFIG", "{}")
     try:
@@ -39,23 +39,22 @@ def workers_in_environment():
             raise ValueError
         return len(names), names.index((config["task"]["type"], int(config["task"]["index"])))
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise DeviceError(
-            f"TF_CONFIG is {text[:200]!r}: it has to name the workers' addresses and this one's "
-            'place, as in {"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", "index": 0}}'
-        ) from None
+        example = '{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", "index": 0}}'
+        line = f"TF_CONFIG is {text[:200]!r}: it must hold the workers' addresses and this one's place, as in {example}"
+        raise DeviceError(line) from None
 
 
 def start(options, training=True):
-    """Imports TensorFlow for options.device. For training, joins the other processes or GPUs. Raises DeviceError."""
+    """Imports TensorFlow for options.device; for training, joins other processes or GPUs. Raises DeviceError."""
     join_others = functools.partial(join, options.worker_timeout, options.batch_size) if training else None
     devices.import_tensorflow(options.device, join_others)
 
 
 def join(timeout, batch):
-    """Makes this process one of those of TF_CONFIG; waits for the others, `timeout` seconds at most, then ends it.
+    """Joins the other processes of TF_CONFIG. Ends this process if they do not all start in `timeout` seconds.
 
-    Without TF_CONFIG, batches of so many images are divided among the GPUs of this machine, as far as that is worth it.
-    To be called before anything is computed. Raises DeviceError.
+    Without TF_CONFIG, divides batches of `batch` images among the GPUs of this machine (see share_among). Call it
+    before anything is computed. Raises DeviceError.
     """
     global _cluster
     if _cluster:
@@ -64,17 +63,15 @@ def join(timeout, batch):
         return
     workers, number = workers_in_environment()
     if workers > 1:
-        line = f"worker {number}: waited {timeout} s for the other ones; start all {workers} (--worker-timeout)"
+        line = f"worker {number}: waited {timeout} s for the others; start all {workers} (--worker-timeout)"
         try:
             with _ended_after(timeout, line), devices.quiet_standard_error():
                 _cluster = tf.distribute.MultiWorkerMirroredStrategy()
-        except RuntimeError:  # in a notebook, mostly
-            raise DeviceError("TF_CONFIG is set: training takes a process in which nothing was computed yet") from None
+        except RuntimeError:  # usually in a notebook
+            raise DeviceError("TF_CONFIG is set, but this process has already computed: start a new one") from None
         except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
-            raise DeviceError(
-                f"worker {number} cannot join the others ({reason}): is its port in TF_CONFIG free?"
-            ) from None
+            line = f"worker {number} cannot join the others ({error.message.splitlines()[0]})"
+            raise DeviceError(f"{line}: is its port in TF_CONFIG free?") from None
         if batch % count():
             raise DeviceError(f"--batch-size {batch} is not divisible by the number of replicas, which is {count()}")
     elif (gpus := share_among(len(tf.config.get_visible_devices("GPU")), batch)) > 1:
@@ -82,16 +79,16 @@ def join(timeout, batch):
 
 
 def share_among(gpus, batch):
-    """The number of GPUs, of so many, that a batch is best divided among: equal shares, of FEWEST images at least."""
+    """The largest number of GPUs, up to `gpus`, that get equal shares of a batch, of FEWEST images or more; else 1."""
     return max((n for n in range(1, gpus + 1) if batch % n == 0 and batch // n >= FEWEST), default=1)
 
 
 @contextlib.contextmanager
 def _ended_after(seconds, line):
-    """Ends the process with `line` on standard error and status 1 if the block takes longer.
+    """Ends the process with `line` on standard error and status 1 if the block takes longer than `seconds`.
 
-    TensorFlow waits for workers in a call during which no Python code runs, that of signals and threads included.
-    faulthandler's timer needs none; what it writes goes to a process that says the line in its place.
+    While TensorFlow waits for workers, no Python code runs, not even signal handlers or threads. The timer of
+    faulthandler works without Python. Its traceback goes to another process, which prints `line` instead.
     """
     speak = "import sys; sys.stdin.read(1) and sys.exit(sys.argv[1])"
     command, signals = [sys.executable, "-S", "-c", speak, line], {}
@@ -105,47 +102,44 @@ def _ended_after(seconds, line):
             finally:
                 faulthandler.cancel_dump_traceback_later()
     finally:
-        for number, handler in signals.items():  # TensorFlow has put one of its own in the place of SIGTERM's
+        for number, handler in signals.items():  # TensorFlow has replaced that of SIGTERM
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def count():
-    """The number of replicas, on all machines together."""
+    """The number of replicas on all machines."""
     return _cluster.num_replicas_in_sync if _cluster else 1
 
 
 def several_processes():
-    """True where other processes take part in this training."""
+    """True if other processes take part in this training run."""
     return bool(_cluster) and bool(_cluster.cluster_resolver)
 
 
 def is_chief():
-    """True in the process that writes the files and speaks."""
+    """True in the process that writes files and prints."""
     return workers_in_environment()[1] == 0
 
 
 def scope():
-    """Variables made inside are there on all replicas, with equal values."""
+    """A block in which each new variable gets a copy on every replica, with equal values."""
     return _cluster.scope() if _cluster else contextlib.nullcontext()
 
 
 def use_xla():
-    """True where whole iterations and drawings are to be compiled with XLA; TensorFlow's strategies allow of none."""
+    """True if iterations and drawing should be compiled with XLA. TensorFlow's strategies do not allow it."""
     return not _cluster and devices.use_xla()
 
 
 def update(function):
-    """A decorator: `function(gradients)` in one compiled call, with the mean of the gradients over the replicas.
-
-    Keras's optimizers sum the gradients of all replicas, hence the division. There it is not compiled by itself.
-    """
+    """A decorator: function(gradients) gets their mean over the replicas. Keras's optimizers sum them: we divide."""
     if not _cluster:
         return devices.fused(function)
     return lambda gradients: function([gradient / count() for gradient in gradients])
 
 
 def describe():
-    """What computes and how, for the record of a run."""
+    """The device, its settings and the number of replicas, for the record of a run."""
     return {**devices.describe(), "xla": use_xla(), "replicas": count()}
 
 
@@ -153,9 +147,9 @@ def compile_for_all(iterate, images, draw_numbers, averages):
     """A function without arguments that does one iteration on every replica, in one compiled call.
 
     iterate(images, *numbers, seeds): the iteration. images: an array, kept on each device. It is passed as an input;
-    embedding it in the graph would store it twice. draw_numbers(): a tuple of tensors [updates, batch, ...] and of
-    seeds [updates, 2], the same on all replicas: each takes its share of every batch, and makes its own seeds.
-    averages: a list of float variables that become their mean over the replicas after the iteration.
+    embedding it in the graph would store it twice. draw_numbers(): tensors [updates, batch, ...] and last seeds
+    [updates, 2], the same on all replicas. Each replica takes its share of every batch and makes its own seeds.
+    averages: a list of float variables, set to their mean over the replicas after each iteration.
     """
 
     def iterate_on_replica(images):
@@ -165,9 +159,8 @@ def compile_for_all(iterate, images, draw_numbers, averages):
 
     function = tf.autograph.experimental.do_not_convert(iterate_on_replica)
     if not _cluster:
-        return _quiet_at_first(
-            functools.partial(tf.function(function, jit_compile=use_xla(), autograph=False), tf.constant(images))
-        )
+        compiled = tf.function(function, jit_compile=use_xla(), autograph=False)
+        return _quiet_at_first(functools.partial(compiled, tf.constant(images)))
     places = _cluster.extended.worker_devices
 
     def place(context):
@@ -179,7 +172,7 @@ def compile_for_all(iterate, images, draw_numbers, averages):
 
 
 def _quiet_at_first(function):
-    """`function` with the graph optimizer's passes for training, and without TensorFlow's messages as it compiles."""
+    """`function` in training_passes. Its first call, which compiles it, holds back TensorFlow's messages."""
     compiled = False
 
     def call():
@@ -192,7 +185,7 @@ def _quiet_at_first(function):
 
 
 def _share(values):
-    """This replica's part of every batch in `values` [updates, batch, ...]: together they see what one would see."""
+    """This replica's share of every batch in `values` [updates, batch, ...]. The shares together are the batch."""
     if not _cluster:
         return values
     updates, batch, *shape = values.shape
@@ -200,15 +193,15 @@ def _share(values):
 
 
 def _own_seeds(seeds):
-    """Seeds [updates, 2] of this replica's own, from ones that are the same on all."""
+    """This replica's own seeds [updates, 2], made from `seeds`, which are the same on all replicas."""
     if not _cluster:
         return seeds
     return tf.stack([randomness.fold_in(seed, _number()) for seed in tf.unstack(seeds)])
 
 
 def _average(variables):
-    """Sets float variables, a list, to their means over the replicas; in few calls, because each takes its time."""
-    for kind in (tf.float32, tf.float64) if _cluster else ():  # one call takes values of one type
+    """Sets each float variable of a list to its mean over the replicas. One call per type, because calls are slow."""
+    for kind in (tf.float32, tf.float64) if _cluster else ():
         same = [variable for variable in variables if variable.dtype == kind]
         values = [tf.identity(variable) for variable in same]
         means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values) if same else []
@@ -217,25 +210,26 @@ def _average(variables):
 
 
 def total(value):
-    """The sum over all processes of a whole number; to be called by all of them at the same point of the program."""
+    """The sum of a whole number over all processes. All of them must call it at the same point of the program."""
     return int(_adder()(tf.constant(value, tf.int64))) * workers_in_environment()[0] // count()
 
 
 def equal(number):
-    """True where this whole number is the same in all of several processes."""
+    """True if this whole number is the same in all processes. For several processes only."""
     return total(number) == number * workers_in_environment()[0]
 
 
 def wait_for_all():
-    """Returns when all processes have come here: TensorFlow takes those that end early for crashed."""
+    """Returns when all processes have called it. TensorFlow takes a process that ends early for a crashed one."""
     if several_processes():
         total(0)
 
 
 def agree(asked, now):
-    """The number of the signal that asks any process to end, or None: all have to end after the same iteration.
+    """The number of a signal if any process got one, else None, so that all end after the same iteration.
 
-    Several processes ask each other only where `now` is true, as that takes time; it has to be the same in all.
+    asked: this process's signal, or None. Several processes ask each other only if `now`, because it takes time. `now`
+    must be the same in all of them.
     """
     if not several_processes():
         return asked
@@ -244,7 +238,7 @@ def agree(asked, now):
 
 @functools.cache
 def _adder():
-    """A function that adds a tensor up over all replicas, compiled, for TensorFlow warns of any other way."""
+    """A compiled function that sums a tensor over all replicas. Without compiling, TensorFlow prints a warning."""
 
     def add(value):
         return _cluster.reduce("SUM", _cluster.run(lambda own: own, (value,)), axis=None)

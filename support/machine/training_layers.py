@@ -1,4 +1,4 @@
-"""Layers that are quicker to train, and what the networks and objectives of all recipes have in common."""
+"""Layers that are quicker to train, and small functions that the networks and objectives of all recipes share."""
 
 import functools
 import itertools
@@ -12,7 +12,7 @@ STRIDED = {"strides": 2, "padding": "same"}
 
 
 def initializers(kind, seed, first):
-    """Yields initializers of this kind without end, each with its own seed, made from `seed` and `first`."""
+    """An endless iterator of initializers of this kind, each with its own seed, made from `seed` and `first`."""
     return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
 
 
@@ -22,9 +22,9 @@ def mean(values):
 
 
 def seed_dropout(network, seed):
-    """Sets what the Dropout layers of `network` leave out next, as a function of `seed`, two integers.
+    """Makes the next random numbers of the Dropout layers of `network` a function of `seed`, two integers.
 
-    A Dropout layer has a random state of its own, which is the same in every run and on every device.
+    Without it, a Dropout layer has its own random state, which is the same in every run and on every replica.
     """
     for number, layer in enumerate(network.layers):
         if isinstance(layer, keras.layers.Dropout) and layer.rate:
@@ -32,16 +32,9 @@ def seed_dropout(network, seed):
             state.assign(tf.cast(randomness.fold_in(seed, number), state.dtype))
 
 
-@functools.cache
-def training_layers():
-    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
-
-    Their weights and configurations are those of Keras, their values too, up to rounding. A network to be saved is
-    built with keras.layers and gets the weights: a saved model has built-in layers only.
-    """
-
+def _batch_normalization():
     class BatchNormalization(keras.layers.BatchNormalization):
-        """Batch norm over the last axis as one operation in training, where Keras has a dozen."""
+        """Batch norm over the last axis. In training it is one operation; Keras uses a dozen."""
 
         def call(self, inputs, training=None, mask=None):
             usual = self.axis in (-1, len(inputs.shape) - 1) and self.scale and self.center and not self.synchronized
@@ -52,27 +45,35 @@ def training_layers():
                 x=pixels, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[], epsilon=self.epsilon
             )
             count = math.prod(pixels.shape[:-1])
-            variance *= (count - 1) / count  # the operation returns the sample variance, Keras uses the batch's own
+            variance *= (count - 1) / count  # the operation divides by count - 1, Keras by count
             for moving, now in ((self.moving_mean, average), (self.moving_variance, variance)):
                 moving.assign(moving.value * self.momentum + now * (1 - self.momentum))
             return tf.reshape(values, inputs.shape)
 
-    class LeakyReLU(keras.layers.LeakyReLU):
-        """LeakyReLU whose gradient needs only its output, so that TensorFlow fuses it with the convolution before it.
+    return BatchNormalization
 
-        TensorFlow keeps a compiled function with such a gradient, and the weights it refers to, until the process ends.
+
+def _leaky_relu():
+    class LeakyReLU(keras.layers.LeakyReLU):
+        """LeakyReLU whose gradient needs only its output, so TensorFlow can fuse it with the convolution before it.
+
+        TensorFlow keeps a compiled function with such a gradient, and its weights, until the process ends.
         """
 
         def call(self, inputs):
             @tf.custom_gradient
             def leaky_relu(values):
                 outputs = tf.nn.leaky_relu(values, self.negative_slope)
-                signs = tf.stop_gradient(outputs)  # without this, a second gradient is computed that is all zeros
+                signs = tf.stop_gradient(outputs)  # otherwise a second gradient is computed, which is all zeros
                 gradient = functools.partial(tf.raw_ops.LeakyReluGrad, features=signs, alpha=self.negative_slope)
                 return outputs, lambda above: gradient(gradients=above)
 
             return leaky_relu(inputs)
 
+    return LeakyReLU
+
+
+def _dropout():
     class Dropout(keras.layers.Dropout):
         """Dropout whose random numbers do not depend on XLA (see support/machine/randomness.py)."""
 
@@ -83,5 +84,16 @@ def training_layers():
             kept = randomness.uniform(tf.shape(inputs), seed) >= self.rate
             return tf.where(kept, inputs / (1 - self.rate), 0.0)
 
-    quicker = {"BatchNormalization": BatchNormalization, "LeakyReLU": LeakyReLU, "Dropout": Dropout}
-    return SimpleNamespace(**(vars(keras.layers) | quicker))
+    return Dropout
+
+
+@functools.cache
+def training_layers():
+    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
+
+    Their weights, configurations and values (up to rounding) are those of Keras. A saved model has built-in layers
+    only: build a network with keras.layers and copy the weights to it. The subclasses are made in functions, so that
+    Keras is not imported before the options are read.
+    """
+    replaced = {"BatchNormalization": _batch_normalization(), "LeakyReLU": _leaky_relu(), "Dropout": _dropout()}
+    return SimpleNamespace(**(vars(keras.layers) | replaced))

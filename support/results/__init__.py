@@ -1,1 +1,1 @@
-"""What a run leaves: models, checkpoints, pictures, the folder of images."""
+"""What a run writes: models, checkpoints, pictures, the folder of images."""

@@ -1,4 +1,4 @@
-"""The state of a run, saved and restored: all of its variables in one .npz file, whole or not at all."""
+"""Checkpoints: saves and restores the whole state of a training run, in one .npz file, whole or not at all."""
 
 import contextlib
 import json
@@ -15,23 +15,24 @@ from support.results.files import flush, write_whole
 from support.results.ownership import is_ours
 
 KEPT = 2
-# What a resumed run may have different from the one that was interrupted.
+# Options that a resumed run may change.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
 MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
-DECIDE = ("options", "recipe", "data")  # the groups of a record that make two runs different ones
+DECIDE = ("options", "recipe", "data")  # the groups of a record in which two different runs differ
 
 
 class CheckpointError(InputError):
-    """There is nothing to go on from, or something else was trained."""
+    """There is no checkpoint to resume from, or it belongs to a different run."""
 
 
 def save(folder, step, variables, record, mine):
-    """Writes `variables` and the dictionary `record`, which JSON can hold, to folder/step_N.npz.
+    """Writes `variables` and the dictionary `record` (JSON) to folder/step_N.npz.
 
-    One file for all of it, so that networks, optimizers and step never come from different moments. mine: the paths of
-    this training's checkpoints, to which the new one is added; the last two of them are kept, all others removed. Those
-    of a training before go when ours is on the disk and has but to get its name: a full disk leaves them, and no crash
-    a later step of theirs beside an early one of ours. A file of that name that is not ours stays, whatever it is.
+    It is one file, so that networks, optimizers and step never come from different moments. mine: a list of the paths
+    of this run's checkpoints. The new path is added, and the list and the folder keep the last two. An earlier run's
+    checkpoints are deleted when ours is safely on disk but not yet renamed: a full disk does not lose them, and a crash
+    never leaves a late step of theirs beside an early one of ours. A file that this program did not write stays: then
+    the new checkpoint gets another name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"variable_{number}": np.asarray(variable) for number, variable in enumerate(variables)}
@@ -43,7 +44,7 @@ def save(folder, step, variables, record, mine):
         flush(temporary)
         _remove_all_but(mine, folder)
     mine[:] = [*mine, path][-KEPT:]
-    with contextlib.suppress(PermissionError):  # on Windows, of a file that another program reads; the next time, then
+    with contextlib.suppress(PermissionError):  # on Windows, another program reads one; we try again next time
         _remove_all_but(mine, folder)
 
 
@@ -53,35 +54,36 @@ def newest(folder):
 
 
 def given_up(folder):
-    """A line that says so, where a training that starts anew takes the place of one that did not end; else None."""
+    """A line of warning if `folder` holds an unfinished run, which a new run replaces; else None."""
     path = newest(folder)
     if path:
         with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as file:
             record = json.loads(str(file["record"][()]))
             done, epochs = len(record["history"]), record["about"]["options"]["epochs"]
             if done < epochs:
-                return f"starting anew; {folder} holds a training that ended after {done} of {epochs} epochs (--resume)"
+                unfinished = f"an earlier run in {folder} stopped after {done} of {epochs} epochs"
+                return f"starting a new run; {unfinished} (--resume continues it)"
     return None
 
 
 def resume(folder, variables, about, warn):
-    """Sets `variables` to the newest checkpoint of `folder` that is intact; returns its path and its record.
+    """Sets `variables` to the newest intact checkpoint in `folder`; returns its path and its record.
 
-    about: must equal record["about"] but for what may change; `warn` is called with a line for each damaged file, and
-    if versions, device or code differ, which may change the weights. Raises CheckpointError.
+    about: must equal record["about"], except what may change. warn(line) is called for each damaged file, and for
+    different versions, devices or code, which may change the weights. Raises CheckpointError.
     """
     faults = []
     for path in reversed(_all(folder)):
         try:
             record, arrays = _read(path)
             differences = [f"{name} was {then}, is {now}" for name, then, now in _differences(record["about"], about)]
-        except Exception:  # what a damaged file leads to, nobody can list
+        except Exception:  # a damaged file can raise anything
             faults.append(f"{path} is damaged")
             continue
         if differences:
-            raise CheckpointError(f"--resume: {path} is of another training: {'; '.join(differences)}")
+            raise CheckpointError(f"--resume: {path} belongs to a different run: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-            raise CheckpointError(f"--resume: {path} is of other networks than this program's")
+            raise CheckpointError(f"--resume: {path} belongs to other networks than this program's")
         if [array.dtype for array in arrays] != [np.asarray(variable).dtype for variable in variables]:
             faults.append(f"{path} is damaged")
             continue
@@ -89,7 +91,7 @@ def resume(folder, variables, about, warn):
             faults.append(f"{path} holds values that are not finite")
             continue
         for fault in faults:
-            warn(f"{fault}; the run goes on from {path.name}")
+            warn(f"{fault}; the run resumes from {path.name}")
         for group in ("versions", "device", "code"):
             then, now = record["about"].get(group), about.get(group)
             if then and then != now:  # an older version did not record the code
@@ -98,27 +100,27 @@ def resume(folder, variables, about, warn):
             variable.assign(array)
         return path, record
     found = f" ({'; '.join(faults)})" if faults else ""
-    raise CheckpointError(f"--resume: {folder} holds no intact checkpoint{found}; leave --resume out to start anew")
+    raise CheckpointError(f"--resume: {folder} holds no intact checkpoint{found}; start a new run without --resume")
 
 
 def fingerprint(about, variables):
-    """A whole number of 32 bits, the same for trainings that do the same from here on, and hardly for any others."""
-    groups = [about[group] for group in DECIDE]
-    told = [[group[name] for name in sorted(group.keys() - (MAY_CHANGE - {"epochs"}) - {"source"})] for group in groups]
-    number = zlib.crc32(json.dumps(told).encode())
+    """A 32-bit checksum that almost certainly differs if two runs would diverge from here."""
+    decide, left_out = [about[group] for group in DECIDE], MAY_CHANGE - {"epochs"} | {"source"}
+    values = [[group[name] for name in sorted(group.keys() - left_out)] for group in decide]
+    number = zlib.crc32(json.dumps(values).encode())
     for variable in variables:
         number = zlib.crc32(np.ascontiguousarray(variable.numpy()), number)
     return number
 
 
 def _all(folder):
-    """The files with the name of a checkpoint in `folder`, the oldest first."""
+    """The paths of the files in `folder` that have the name of a checkpoint, by step."""
     paths = [path for path in Path(folder).glob("step_*.npz") if re.fullmatch(r"step_\d{9,}\.npz", path.name)]
     return sorted(filter(os.path.isfile, paths), key=lambda path: int(path.stem.removeprefix("step_")))
 
 
 def _read(path):
-    """The record and the arrays of a checkpoint. Raises some exception if it is not as `save` writes it."""
+    """The record and the arrays of a checkpoint. Raises any exception if it is not as `save` writes it."""
     with np.load(path, allow_pickle=False) as file:
         record = json.loads(str(file["record"][()]))
         arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
@@ -134,15 +136,15 @@ def _read(path):
 
 
 def _remove_all_but(kept, folder):
-    """Removes our checkpoints in `folder` whose paths are not among `kept`."""
+    """Removes our checkpoints in `folder`, except `kept`, a list of paths."""
     for path in filter(is_ours, set(_all(folder)) - set(kept)):
         path.unlink()
 
 
 def _differences(then, now):
-    """(name, value then, value now) for each thing that two trainings were made of and that makes them two."""
+    """Yields (name, value then, value now) for each setting that makes two runs different."""
     for group in DECIDE:
-        for name in now[group]:  # an older version had less to tell, and did as we do
+        for name in now[group]:  # a setting that an older version did not record had the value of today
             if name in then[group] and name not in MAY_CHANGE | {"source"} and then[group][name] != now[group][name]:
                 option = "--" + name.replace("_", "-") if group == "options" else f"{group} {name}"
                 yield option, then[group][name], now[group][name]

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and the lock of a folder."""
+"""Files that appear whole or not at all, and locks on folders."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from support.errors import InputError
 from support.paths import ABSENT, kind
 
 WORKING = ".wgan_handwritten_digits"  # the folder inside --images-dir where support/image_folder.py prepares images
-LOCKED = 1 << 20  # bytes of the lock that shards divide; the next one is for `alone`
+LOCKED = 1 << 20  # bytes of the lock file that shards divide; `alone` uses the next byte
 _locks = {}  # open locks by folder: if a process closes any file of that path, POSIX drops all of its locks on it
 
 
@@ -23,12 +23,12 @@ class FolderError(InputError):
 
 @contextlib.contextmanager
 def write_whole(path):
-    """Yields a temporary path beside `path`, with its suffix; when the block ends well, that file becomes `path`.
+    """Yields a temporary path beside `path`, with the same suffix. If the block succeeds, that file becomes `path`.
 
-    The bytes are on the disk before the name is: a reader, a crash or a full disk never meets half a file.
+    The bytes are on disk before the file gets its name: neither a crash nor a full disk leaves half a file there.
     """
     path = Path(path)
-    # Not the process's number: containers that share a disk have equal ones. The checksum proves that we made the file.
+    # Not the process ID: containers that share a disk may have the same one. The checksum proves that the file is ours.
     token = secrets.token_hex(8)
     temporary = path.with_name(f".{token}{zlib.crc32(token.encode()):08x}.partial{path.suffix}")
     try:
@@ -37,13 +37,13 @@ def write_whole(path):
             flush(temporary)
             os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # it must not hide why the block failed
+        with contextlib.suppress(OSError):  # an error here must not hide that of the block
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def naming(path):
-    """Gives an OSError of the block the path that was to be written: a full disk's has none."""
+    """A block whose OSError names `path` if it names no file. The error of a full disk names none."""
     try:
         yield
     except OSError as error:
@@ -53,7 +53,7 @@ def naming(path):
 
 
 def flush(path):
-    """Returns when the bytes of the file `path` are on the disk; some disks tell only then that they are full."""
+    """Returns when the bytes of the file `path` are on disk. Some file systems report a full disk only then."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
@@ -65,17 +65,17 @@ def write_text(path, text):
 
 
 def check_folder(folder):
-    """Raises FolderError if no file can be written to `folder`, which need not exist yet. Changes nothing.
+    """Returns `folder` or, if it does not exist, the nearest parent that does. Changes nothing.
 
-    Returns the folder itself or, if it does not exist, the nearest one above it that does.
+    Raises FolderError if no file can be written to it.
     """
     existing = folder = Path(folder)
     if WORKING in Path(os.path.realpath(folder)).parts:
-        raise FolderError(f"{folder}: {WORKING} is for this program's own files; choose another folder")
+        raise FolderError(f"{folder}: {WORKING} is reserved for this program's own files; choose another folder")
     try:
         while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
-        for name in (*folder.relative_to(existing).parts, folder / ("x" * 100)):  # is one too long?
+        for name in (*folder.relative_to(existing).parts, folder / ("x" * 100)):  # fails if a name is too long
             with contextlib.suppress(FileNotFoundError):
                 os.lstat(existing / name)
         tempfile.TemporaryFile(dir=existing).close()
@@ -94,22 +94,22 @@ def make_folder(folder):
 
 @contextlib.contextmanager
 def own_folder(folder, shard=None):
-    """Makes `folder` if it does not exist and holds it for this process alone. Raises FolderError.
+    """A block in which this process alone writes to `folder`, which is made if needed. Raises FolderError.
 
-    shard: (I, N), one of N processes that write there at the same time. The operating system releases the lock when
-    the process ends, however it ends. Inside such a block for the same folder this one does nothing.
+    shard: (I, N), if N processes may write there at the same time. The operating system releases the lock when the
+    process ends in any way. A nested block for the same folder does nothing.
     """
     folder = Path(folder)
     if os.path.realpath(folder) in _locks:
         yield folder
         return
-    make_folder(folder)  # an earlier run's lock opens even if no file can be made
+    make_folder(folder)  # checks the folder: an existing lock file opens even if no new file can be made
     with _open_lock(folder) as lock:
         try:
             _change_lock(lock, part_of(LOCKED, shard))
         except (BlockingIOError, PermissionError):
             raise FolderError(
-                f"{folder}: another run is writing there; wait for its end or choose another folder"
+                f"{folder}: another run is writing there; wait until it ends or choose another folder"
             ) from None
         except OSError:
             pass  # a file system without locks
@@ -124,7 +124,7 @@ def own_folder(folder, shard=None):
 
 @contextlib.contextmanager
 def alone(folder):
-    """Waits until no other shard is in such a block for `folder`, which own_folder holds."""
+    """A block that only one shard at a time can be in, for a `folder` inside own_folder. Waits for its turn."""
     lock, held, byte = _locks.get(os.path.realpath(folder)), False, range(LOCKED, LOCKED + 1)
     while lock and not held:
         try:
@@ -142,7 +142,7 @@ def alone(folder):
 
 
 def _change_lock(file, region, hold=True):
-    """Locks or releases these bytes of an open file, which need not be there. Raises OSError at once if it cannot."""
+    """Locks or releases a range of bytes of an open file, which may be shorter. Raises OSError at once on failure."""
     if os.name == "nt":
         import msvcrt
 
@@ -157,12 +157,12 @@ def _change_lock(file, region, hold=True):
 def _open_lock(folder):
     try:
         return open(folder / ".lock", "a+b")
-    except OSError as error:  # another user's, perhaps
+    except OSError as error:  # perhaps another user's file
         raise FolderError(f"{folder / '.lock'}: {error.strerror}; choose another folder") from None
 
 
 def _remove_leftovers(folder):
-    """Removes what write_whole leaves where a run writes in `folder`, when its process is killed."""
+    """Removes the temporary files that write_whole left in `folder` when a process was killed."""
     for place in ("", "training", "training/samples", "training/checkpoints"):
         for path in (folder / place).glob(".*.partial*"):
             name = re.match(r"\.([0-9a-f]{16})([0-9a-f]{8})\.partial", path.name)
@@ -171,6 +171,6 @@ def _remove_leftovers(folder):
 
 
 def part_of(total, shard=None):
-    """The numbers of the images, of `total`, that the shard (I, N) writes, a range; without one all of them."""
+    """The range of image numbers, of `total`, that the shard (I, N) writes; without a shard all of them."""
     part, parts = shard or (1, 1)
     return range(total * (part - 1) // parts, total * part // parts)

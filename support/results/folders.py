@@ -1,4 +1,4 @@
-"""The folders of a run: checked before anything is written, then held for this process alone."""
+"""The folders of a run: checked before anything is written, then locked for this process."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from support.results import files, image_folder, run_files
 def reserved(options):
     """A block in which no other run writes to the folders that `options` name. Raises FolderError.
 
-    If something is wrong with any of them, nothing is changed. What a killed run left half done is finished.
+    If any of them cannot be used, nothing is changed. Otherwise a swap of images that a killed run began is finished.
     """
     written = [options.images_dir] if "generate" in options.steps else []
     written += [options.models_dir] if {"train", "interpolate"} & set(options.steps) else []

@@ -1,14 +1,14 @@
-"""A folder of images that changes from one whole set of them to the next.
+"""A folder of images that changes from one complete set of images to the next.
 
-New images are prepared in a working folder inside it, which holds nothing but
+New images are prepared in a working folder inside it, which holds only
 
-    writing-I-of-N/    the part I of N that a process is writing; one that writes all images writes part 1 of 1
+    writing-I-of-N/    part I of N, which a process is writing; a process that writes all images writes part 1 of 1
     complete-of-N/I/   a part that is complete
-    swapping/I/        the parts of a set of which all N are complete: "complete-of-N" under its new name
+    swapping/I/        the parts of a complete set: "complete-of-N", renamed when all N parts are there
 
-"swapping" exists exactly as long as the images above it may be a mixture of two sets: the next run finishes what a
-killed one began, and `check_whole` tells readers. The images folder itself, which may be a mount point or hold files of
-others, stays where it is. The manifest says how many images are ours, and how they came to be.
+While "swapping" exists, the images folder may hold a mixture of two sets. If a run is killed then, the next run
+finishes the swap; `check_whole` keeps readers away. The images folder itself is never moved: it may be a mount point or
+hold the user's files. The manifest says how many images are ours and how they were made.
 """
 
 import contextlib
@@ -34,18 +34,18 @@ NOT_OURS = "was not written by this program; move it, or choose another --images
 
 
 def image_name(number, total):
-    """The file name of image `number` of `total`; all names of a folder have the same length, so they sort."""
+    """The file name of image `number` of `total`. All names of a set have the same length, so that they sort."""
     return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
 
 
 def _is_one_of(name, total):
-    """Whether it is the name of an image of `total`."""
+    """True if `name` is the name of an image in a set of `total`."""
     number = re.fullmatch(r"digit_(\d+)\.png", name)
     return bool(number) and int(number[1]) < total and image_name(int(number[1]), total) == name
 
 
 def _read_manifest(folder):
-    """The manifest of the images in `folder`, a dictionary with their number as "images"; None if there is none."""
+    """The manifest of `folder`, a dictionary in which "images" is the number of images; None without one."""
     manifest = read_json(Path(folder, MANIFEST))
     return manifest if manifest and type(manifest.get("images")) is int and manifest["images"] > 0 else None
 
@@ -57,7 +57,7 @@ def manifest_of(folder, names):
 
 
 def _find_foreign(folder, total):
-    """The path of something that is not ours and that `total` images would replace, or None."""
+    """The path of something that is not ours but that a set of `total` images would replace, or None."""
     manifest = _read_manifest(folder)
     if not manifest and kind(folder / MANIFEST, follow_links=False) != ABSENT:
         return folder / MANIFEST
@@ -65,7 +65,7 @@ def _find_foreign(folder, total):
         for entry in entries:
             if _is_one_of(entry.name, manifest["images"] if manifest else 0):
                 foreign = not entry.is_file(follow_symlinks=False)
-            else:  # some disks take names that differ only in case for the same
+            else:  # lower: some file systems ignore case
                 foreign = _is_one_of(entry.name.lower(), total)
             if foreign:
                 return folder / entry.name
@@ -73,14 +73,14 @@ def _find_foreign(folder, total):
 
 
 def _is_part_of_ours(path):
-    """Whether something in a working folder is ours. It may be gone: another shard's, which is complete now."""
+    """True if something in a working folder is ours. It may be gone already: another shard has completed it."""
     name = re.fullmatch(r"writing-\d{1,7}-of-[1-9]\d{0,6}|complete-of-[1-9]\d{0,6}|swapping", path.name, re.ASCII)
     return name and kind(path, follow_links=False) in ("folder", ABSENT)
 
 
 def _unfinished(working, shard):
-    """The parts that killed processes left unfinished: those that none can be writing while this shard runs."""
-    own = part_of(files.LOCKED, shard)  # as own_folder locks them
+    """Yields the parts that killed processes left unfinished: while this shard runs, no process can be writing them."""
+    own = part_of(files.LOCKED, shard)  # the bytes that own_folder locks; a process with common bytes cannot run
     for path in working.glob("writing-*"):
         part, parts = map(int, re.findall(r"\d+", path.name))
         other = part_of(files.LOCKED, (part, parts))
@@ -89,7 +89,7 @@ def _unfinished(working, shard):
 
 
 def check(folder, total, shard=None):
-    """Changes nothing. Raises FolderError if the images do not fit or would replace what no run of ours wrote."""
+    """Raises FolderError if the images need too much space or would replace others' files. Changes nothing."""
     folder, existing = Path(folder), files.check_folder(folder)
     working, left = folder / WORKING, 0
     try:
@@ -113,16 +113,16 @@ def check_whole(folder):
     """Raises FolderError if the images in `folder` may be a mixture of two sets."""
     if kind(Path(folder, WORKING, "swapping"), follow_links=False) == "folder":
         raise FolderError(
-            f"{folder}: a run is replacing these images, or was ended while it did; "
+            f"{folder}: a run is replacing these images, or was stopped while it did; "
             "the next run with this --images-dir finishes that"
         )
 
 
 def fill(folder, batches, total, about, shard=None):
-    """Prepares PNG files in `folder`, `total` or the shard's part of them, from `batches` of encoded images (bytes).
+    """Prepares `total` PNG files, or the shard's part of them, from `batches`: lists of encoded images (bytes).
 
-    Nobody sees them before finish lets them take the place of what an earlier run wrote. `about` is a dictionary that
-    is kept in the folder's manifest: how the images came to be.
+    They stay in the working folder until `finish` replaces an earlier run's images by them. about: a dictionary for the
+    manifest, on how the images were made.
     """
     (part, parts), working = shard or (1, 1), Path(folder, WORKING)
     writing, complete = working / f"writing-{part}-of-{parts}", working / f"complete-of-{parts}" / str(part)
@@ -139,7 +139,7 @@ def fill(folder, batches, total, about, shard=None):
                 file.write(png)
         files.write_text(writing / MANIFEST, json.dumps({"images": total, **about}, indent=2) + "\n")
         with alone(folder):
-            (complete / MANIFEST).unlink(missing_ok=True)  # first: what is half removed is not complete
+            (complete / MANIFEST).unlink(missing_ok=True)  # first, so that a half removed part is not taken as complete
             shutil.rmtree(complete, ignore_errors=True)
             complete.parent.mkdir(exist_ok=True)
             writing.rename(complete)
@@ -150,9 +150,9 @@ def fill(folder, batches, total, about, shard=None):
 
 
 def finish(folder):
-    """Lets each set of images that is complete take the place of the images in `folder`.
+    """Replaces the images in `folder` by a complete set, if there is one.
 
-    Returns False if parts are left that wait for others of their set. Raises OSError if a file that is not ours is in
+    Returns False if parts are left that wait for the rest of their set. Raises OSError if a file that is not ours is in
     the way.
     """
     folder, working = Path(folder), Path(folder, WORKING)
@@ -163,7 +163,7 @@ def finish(folder):
             parts = [_read_manifest(part) for part in path.iterdir()]
             new = parts[0] if parts and parts.count(parts[0]) == len(parts) else None
             whole = path.name == f"complete-of-{len(parts)}"
-            if new and (whole or new == _read_manifest(folder)):  # or a repeated part of the images that are there
+            if new and (whole or new == _read_manifest(folder)):  # the latter: a shard ran again for the same images
                 if foreign := _find_foreign(folder, new["images"]):
                     raise FileExistsError(errno.EEXIST, NOT_OURS, str(foreign))
                 path.rename(working / "swapping")
@@ -175,10 +175,10 @@ def finish(folder):
 
 
 def write(folder, batches, total, about, shard=None):
-    """Writes images, uint8 [n, 28, 28] in `batches`, as PNG files in place of those of an earlier run. See fill."""
+    """Writes `batches` of images, uint8 [n, 28, 28], as PNG files that replace those of an earlier run. See fill."""
     start, numbers = time.monotonic(), part_of(total, shard)
     fill(folder, _encode_ahead(batches), total, about, shard)
-    with interrupts.deferred():  # one moment, in which the new images take the place of the old ones
+    with interrupts.deferred():  # short: only moves files
         whole = finish(folder)
     waiting = "" if whole else "; they appear when all shards are done"
     model = about.get("model", "a generator")
@@ -186,7 +186,7 @@ def write(folder, batches, total, about, shard=None):
 
 
 def _encode_ahead(parts):
-    """Yields lists of PNG files (bytes) for uint8 [n, 28, 28] in `parts`, the next one made while this one is used."""
+    """Yields a list of PNG files (bytes) for each uint8 [n, 28, 28] in `parts`; makes the next list meanwhile."""
 
     def encode():
         images = next(parts, None)
@@ -200,15 +200,15 @@ def _encode_ahead(parts):
 
 
 def _swap(folder):
-    """Moves the images in "swapping" to `folder` and removes those that they replace. May be cut off and repeated."""
+    """Moves the images in "swapping" to `folder` and removes those of the old set. After a crash, it can run again."""
     swapping = folder / WORKING / "swapping"
     parts = [part for part in swapping.iterdir() if _read_manifest(part)]
-    if parts:  # else all is done but to remove the folder
+    if parts:  # otherwise only the folder is left to remove
         old, new = _read_manifest(folder), _read_manifest(parts[0])
         for name in os.listdir(folder) if old else ():
             if _is_one_of(name, old["images"]) and not _is_one_of(name, new["images"]):
                 (folder / name).unlink()
-        # Before the images: names in it that do not exist yet do no harm.
+        # The manifest comes before the images: it may name images that do not exist yet.
         files.write_text(folder / MANIFEST, (parts[0] / MANIFEST).read_text(encoding="utf-8"))
         for path in itertools.chain.from_iterable(part.iterdir() for part in parts):
             if path.name != MANIFEST:

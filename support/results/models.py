@@ -1,4 +1,4 @@
-"""Keras models: saved whole or not at all; loaded without running code, with one line about what is wrong."""
+"""Keras models: saved whole or not at all, loaded without running their code, errors in one line."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from support.paths import check_sizes, kind, read_member
 from support.results.files import write_whole
 from support.results.ownership import NAME
 
-# What a model file may be built from, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
-# whose graph may write files. A layer that Keras gets tomorrow is refused until it is added here.
+# The classes that a model file may use, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
+# whose graph may write files. A layer of a future Keras is refused until it is added here.
 ALLOWED = {
     None: "__keras_tensor__",
     "keras": "DTypePolicy Sequential",
@@ -36,15 +36,15 @@ ALLOWED = {
     "keras.random": "SeedGenerator",
 }
 ALLOWED = {(module, name) for module, names in ALLOWED.items() for name in names.split()}
-MOST_CONFIG = 2**22  # bytes; that of the default generator has 7,000
+MOST_CONFIG = 2**22  # bytes; the configuration of the default generator has 7,000
 
 
 def save_model(model, path, run_id=""):
-    """Saves a model whole or not at all. Built-in layers, uncompiled: loading it needs nothing of this program."""
+    """Saves a model whole or not at all. Uncompiled and of built-in layers, it loads without this program."""
     with write_whole(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as file:
-            file.comment = f"{NAME} {run_id}".encode()  # a sign that it is ours, and of which run
+            file.comment = f"{NAME} {run_id}".encode()  # marks it as ours, and as this run's
 
 
 class ModelError(InputError):
@@ -52,7 +52,7 @@ class ModelError(InputError):
 
 
 def find_generator(options):
-    """The generator that `options` name, and a dictionary on it: path and checksum. Raises ModelError."""
+    """The generator that `options` name, and a dictionary with its path and checksum. Raises ModelError."""
     path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = load_generator(path)
     return generator, {"model": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -64,16 +64,16 @@ def load_generator(path):
     found = kind(path)
     if found != "file":
         raise ModelError(f"{path}: {found}; {hint}")
-    if not str(path).endswith(".keras"):  # Keras reads other formats by other names, and runs what is in them
-        raise ModelError(f"{path}: is not a .keras file by its name; {hint}")
+    if not str(path).endswith(".keras"):  # by other names, Keras reads other formats, and runs code in them
+        raise ModelError(f"{path}: its name does not end with .keras; {hint}")
     try:
         with zipfile.ZipFile(path) as file:
             check_sizes(file, os.path.getsize(path))
             saved_by = json.loads(read_member(file, "metadata.json", MOST_CONFIG))["keras_version"]
             config = json.loads(read_member(file, "config.json", MOST_CONFIG))
             foreign = _foreign(config)
-    except Exception as error:  # what a damaged file leads to, nobody can list
-        raise ModelError(f"{path}: is not a .keras file, or not all of one ({_reason(error)}); {hint}") from None
+    except Exception as error:  # a damaged file can raise anything
+        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_reason(error)}); {hint}") from None
     if foreign:
         raise ModelError(
             f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "
@@ -82,23 +82,23 @@ def load_generator(path):
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
-    except Exception as error:  # whatever a strange file makes Keras raise
+    except Exception as error:  # an unusual file can make Keras raise anything
         by = f"(saved by {saved_by})"
         raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {by}: {_reason(error)}") from None
     if fault:
-        raise ModelError(f"{path}: is no generator of latent vectors to 28x28x1 images; it {fault}")
+        raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator
 
 
 def _reason(error):
-    """The first line of what an exception says."""
+    """The first line of an exception's message, or its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _foreign(config):
-    """The first object in a model's configuration that ALLOWED lacks, in words; None if there is none.
+    """Words for an object in a model's configuration that is not in ALLOWED; None if there is none.
 
-    Keras builds whatever has a class_name, at any depth, and prefers what is registered under registered_name.
+    Keras builds every object with a class_name, at any depth, and prefers the class registered as registered_name.
     """
     # Keras drops the optimizer and the loss when it is asked not to compile.
     waiting = [{key: value for key, value in config.items() if key != "compile_config"}]
@@ -107,19 +107,19 @@ def _foreign(config):
         if isinstance(part, dict) and "class_name" in part:
             module, name = part.get("module"), part["class_name"]
             if (module, name) not in ALLOWED or part.get("registered_name") not in (None, name):
-                return f"{str(name)[:80]!r} of {str(module)[:80]!r}, which is not a layer or part that is known as safe"
+                return f"{str(name)[:80]!r} of {str(module)[:80]!r}, which is not known to be safe"
         if isinstance(part, (dict, list)):
             waiting += part.values() if isinstance(part, dict) else part
     return None
 
 
 def _fault(generator):
-    """Why a Keras model is no generator of digits, in words; None if it is one. It draws two images to find out."""
+    """Why a Keras model is not a generator of digits, in words; None if it is one. Draws two images to find out."""
     taken, given = generator.input_shape, generator.output_shape
     if not isinstance(taken, tuple) or len(taken) != 2 or not isinstance(taken[1], int) or given != (None, 28, 28, 1):
         return f"maps {taken} to {given}"
     if any(isinstance(getattr(generator, end, None), dict) for end in ("input", "output")):
-        return "names its input or its output; build it from one tensor to one tensor"
+        return "has a dictionary as input or output; build it from one tensor to one tensor"
     types = [tf.as_dtype(end.dtype) for end in (*generator.inputs, *generator.outputs)]
     if not all(number.is_floating for number in types):
         return f"maps {types[0].name} to {types[1].name}, not float to float"

@@ -1,4 +1,4 @@
-"""Which files this program wrote: each carries a sign of it. Anything else belongs to the user and stays."""
+"""Which files this program wrote: each contains a mark. Any other file belongs to the user and stays."""
 
 import os
 import stat
@@ -12,9 +12,9 @@ SIGNS |= {".npz": b"record.npy", ".csv": b"epoch,step,", ".json": b'{\n  "about"
 
 
 def is_ours(path, run_id=""):
-    """True if `path` is a file that this program wrote, whole or damaged. A link, a folder or a FIFO is not opened.
+    """True if `path` is a file that this program wrote, whole or damaged. False for a link, a folder or a FIFO.
 
-    run_id: for models, True only if this run wrote it.
+    run_id: for models, True only if the run with this identifier wrote it.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -29,9 +29,9 @@ def is_ours(path, run_id=""):
 
 
 def refuse_others(files, folders):
-    """Raises FolderError if one of `files` is not ours, or one of `folders` is no folder that can be written to.
+    """Raises FolderError if one of `files` is not ours, or one of `folders` is not a writable folder.
 
-    Both may be missing. A folder may be a link to one.
+    Each of them may be missing. A folder may be a link to one.
     """
     advice = "move it, or choose another --models-dir"
     for folder in folders:
@@ -39,4 +39,4 @@ def refuse_others(files, folders):
             raise FolderError(f"{folder}: is not a folder that can be written to; {advice}")
     for path in files:
         if os.path.lexists(path) and not is_ours(path):
-            raise FolderError(f"{path}: is no file that this version of the program wrote; {advice}")
+            raise FolderError(f"{path}: was not written by this version of the program; {advice}")

@@ -1,4 +1,4 @@
-"""What a person wants to see of a training: grids of images, an animation of them, curves. Pillow and matplotlib."""
+"""Pictures of a training run: grids of images, animations, curves. With Pillow and matplotlib."""
 
 import contextlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from support.results.ownership import NAME, is_ours
 
 
 def grid(images, columns):
-    """One image of `images` (uint8 [n, height, width]) in rows of `columns`, n being a multiple of it."""
+    """One image, uint8 [height, width]: `images`, uint8 [n, height, width], in rows of `columns`, which divides n."""
     count, height, width = images.shape
     rows = images.reshape(count // columns, columns, height, width).swapaxes(1, 2)
     return rows.reshape(count // columns * height, columns * width)
@@ -28,15 +28,15 @@ def save_grid(path, images, columns=10, scale=2):
 
 
 def save_animation(path, pictures, seconds=8.0):
-    """Writes the PNG files `pictures` to `path` as a GIF of about `seconds`, its last picture held for two more.
+    """Writes the PNG files `pictures` to `path` as a GIF; returns how many were missing, damaged or not ours.
 
-    Long trainings are thinned out to 100 pictures, the first and the last among them. Pictures that are missing,
-    damaged or not ours are left out; returns how many. Without any picture no file is written.
+    It lasts about `seconds`, and shows the last picture for two more. It has at most 100 pictures, the first and the
+    last included. Without a good picture, no file is written.
     """
     chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int))]
     frames = []
     for picture in filter(is_ours, chosen):
-        with contextlib.suppress(Exception), Image.open(picture, formats=["PNG"]) as frame:  # whatever damage raises
+        with contextlib.suppress(Exception), Image.open(picture, formats=["PNG"]) as frame:  # damage can raise anything
             frames.append(frame.convert("L"))
     frames = [frame for frame in frames if frame.size == frames[-1].size]
     if not frames:
@@ -55,7 +55,7 @@ def save_animation(path, pictures, seconds=8.0):
 
 
 def save_film(path, images, scale=4, milliseconds=60):
-    """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that goes round and round."""
+    """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that repeats without end."""
     frames = [Image.fromarray(image).resize([scale * side for side in reversed(image.shape)]) for image in images]
     with write_whole(path) as temporary:
         frames[0].save(
@@ -71,22 +71,22 @@ def save_film(path, images, scale=4, milliseconds=60):
 def save_walk(folder, ways):
     """Writes a walk through latent space to `folder`: interpolation.gif, and interpolation.png with a row for each way.
 
-    ways: a list of uint8 [frames, height, width], each the way from one point to the next. A row has 20 of its frames
-    at most.
+    ways: a list of uint8 [frames, height, width], each from one latent vector to the next. A row shows at most 20
+    frames.
     """
     columns = np.unique(np.linspace(0, len(ways[0]) - 1, 20).round().astype(int))
     save_film(Path(folder, "interpolation.gif"), np.concatenate(ways))
     save_grid(Path(folder, "interpolation.png"), np.concatenate([way[columns] for way in ways]), len(columns))
-    say(f"a walk between {len(ways)} latent points in {Path(folder, 'interpolation.gif')} and .png")
+    say(f"a walk between {len(ways)} latent vectors in {Path(folder, 'interpolation.gif')} and .png")
 
 
 def save_curves(path, history, panels):
-    """Writes curves over the epochs to `path` as a PNG, one panel above the other.
+    """Writes curves over the epochs to `path` as a PNG, in panels from top to bottom.
 
-    history: a list of dictionaries, one an epoch, each with "epoch" and the columns that `panels` names.
+    history: a list of dictionaries, one per epoch, each with "epoch" and the columns that `panels` names.
     panels: a list of (title, label of the y axis, {column: name in the legend}).
     """
-    # A Figure of its own, without pyplot: no window system is asked for, and a notebook's figures are left alone.
+    # Figure instead of pyplot: it needs no window system and does not change a notebook's figures.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2 * len(panels)), layout="constrained")
@@ -104,17 +104,17 @@ def save_curves(path, history, panels):
 
 
 def walk(points, frames):
-    """Yields float32 latent vectors [frames, latent_dim], from each of `points` to the next, at the end to the first.
+    """Yields float32 latent vectors [frames, latent_dim], from each of `points` to the next, and back to the first.
 
-    The way is along a great circle (spherical interpolation, White 2016): on the straight line between two normal
-    vectors lie shorter ones than a generator ever saw in training. It starts at a point and ends just before the next.
+    Each way starts at a point, ends just before the next, and follows a great circle (spherical interpolation, White
+    2016): a straight line would pass through vectors that are shorter than any the generator saw in training.
     """
     for start, end in zip(points, [*points[1:], points[0]], strict=True):
         angle = np.arccos(np.clip(start @ end / (np.linalg.norm(start) * np.linalg.norm(end)), -1.0, 1.0))
         part = np.arange(frames)[:, None] / frames
         if np.sin(angle) > 1e-6:
             way = (np.sin((1 - part) * angle) * start + np.sin(part * angle) * end) / np.sin(angle)
-        else:  # on one line through the origin, where there is no one great circle
+        else:  # on one line through the origin, so there is no single great circle
             way = (1 - part) * start + part * end
-        way[0] = start  # exactly: rounding must not change whose digit it is
+        way[0] = start  # without rounding: it must be the digit of this seed
         yield way.astype(np.float32)

@@ -25,9 +25,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 60
 
 
 def describe_run(options, recipe, dataset, version, script=None):
-    """What a run of this version is made of, for run.json and the checkpoints: a dictionary of dictionaries.
+    """All that determines a run, for run.json and the checkpoints: a dictionary of dictionaries.
 
-    script: the path of the program, whose checksum shows whether its networks and constants were edited since.
+    script: the path of the program. Its checksum shows later whether its networks and constants were edited.
     """
     sources = [Path(source) for source in (script, other_gans.__file__, training_layers.__file__) if source]
     about = {
@@ -38,7 +38,7 @@ def describe_run(options, recipe, dataset, version, script=None):
         "device": replicas.describe(),
         "code": {source.name: hashlib.sha256(source.read_bytes()).hexdigest()[:12] for source in sources},
     }
-    return json.loads(json.dumps(about, default=str))  # as a checkpoint gives it back; a path becomes its text
+    return json.loads(json.dumps(about, default=str))  # as a checkpoint returns it; a path becomes text
 
 
 def check_folder(folder, steps, epochs=()):
@@ -60,7 +60,7 @@ def check_folder(folder, steps, epochs=()):
 
 
 def _samples(folder):
-    """Pairs of an epoch's number and its picture's path for what has the name of such a picture, whatever it is."""
+    """Yields (epoch, path) for everything with the name of an epoch's picture, of any kind."""
     for path in Path(folder, "training/samples").glob("epoch_*.png"):
         number = path.stem.removeprefix("epoch_")
         if number.isdecimal() and path.name == _picture_name(int(number)):
@@ -72,19 +72,19 @@ def _picture_name(epoch):
 
 
 class RunFiles:
-    """What one training run writes to `folder`: models, and everything else in the folder "training".
+    """Writes the files of one training run to `folder`: the models, and everything else in its folder "training".
 
-    history: a list of dictionaries, one per epoch; the first entry is "epoch", from 1 on, the last "seconds".
-    about: a dictionary of dictionaries, what the run is made of. variables: its complete state. With `resume` they are
-    set to the newest checkpoint of a run about the same, or CheckpointError is raised. `warn` takes lines to print.
-    writes: False if another process writes and speaks; nothing else differs then. Raises TrainingError if the processes
-    of a cluster train different things.
+    about: what describe_run returns. variables: the complete state of the run. resume: sets them to the newest
+    checkpoint of the same run, or raises CheckpointError. warn(line): prints a line. writes: False if another process
+    writes the files and prints. Raises TrainingError if the processes of a cluster would train differently.
+
+    history: a list of dictionaries, one per epoch, from "epoch" (the first is 1) to "seconds".
     """
 
     def __init__(self, folder, about, variables, resume, warn, writes=True):
         self.folder, self.checkpoints = Path(folder, "training"), Path(folder, "training/checkpoints")
-        self.variables, self.own, self.writes = variables, [], writes  # own: the paths of this training's checkpoints
-        record = {"history": [], "seconds": 0.0, "run_id": secrets.token_hex(8)}  # in the models, too: whose are they?
+        self.variables, self.own, self.writes = variables, [], writes  # own: the paths of this run's checkpoints
+        record = {"history": [], "seconds": 0.0, "run_id": secrets.token_hex(8)}  # run_id: marks this run's models, too
         if resume:
             path, record = checkpoints.resume(self.checkpoints, variables, about, warn)
             self.own.append(path)
@@ -100,32 +100,31 @@ class RunFiles:
         self.start = self.saved = time.monotonic()
         if replicas.several_processes() and not replicas.equal(checkpoints.fingerprint(about, variables)):
             raise TrainingError(
-                "the workers were not given the same options, data and checkpoints: see that --models-dir is shared"
+                "the workers do not have the same options, data and checkpoints: check that --models-dir is shared"
             )
 
     def seconds(self):
-        """Seconds of training, those before an interruption included."""
+        """Seconds of training, including those before an interruption."""
         return round(self.seconds_before + time.monotonic() - self.start, 2)
 
     def worth_saving(self):
-        """False where a checkpoint would be the first of a training and take the place of an earlier one's."""
+        """False if this run has no checkpoint yet and would delete those of an earlier run."""
         return bool(self.own or not checkpoints.newest(self.checkpoints))
 
     def checkpoint_due(self):
-        """True when the last checkpoint is so old that its work would be missed."""
+        """True if the last checkpoint is more than SECONDS_BETWEEN_CHECKPOINTS old."""
         return self.writes and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS
 
     def checked(self, names, values, step):
-        """The figures of this epoch so far by name. Raises TrainingError where one or a variable is not finite.
+        """The figures of this epoch so far by name. Raises TrainingError if one of them or a variable is not finite.
 
-        names: strings. values: as many floats. step: how many iterations are done.
+        names: strings. values: a float for each name. step: how many iterations are done.
         """
-        # What is not finite makes the sum so.
-        sums = (np.asarray(variable).sum() for variable in self.variables)
+        sums = (np.asarray(variable).sum() for variable in self.variables)  # not finite if an element is not
         if not all(map(math.isfinite, [*values, *sums])):
-            box = " or --clip" if self.about["options"]["clip"] else ""
+            clip = " or --clip" if self.about["options"]["clip"] else ""
             last = f"the last good checkpoint is {self.own[-1]}" if self.own else "no checkpoint was written yet"
-            advice = f"Start anew with a smaller --learning-rate{box}"
+            advice = f"Start a new run with a smaller --learning-rate{clip}"
             raise TrainingError(f"values are no longer finite at iteration {step}: {last}. {advice}")
         return dict(zip(names, map(float, values), strict=True))
 
@@ -140,7 +139,7 @@ class RunFiles:
     def save_epoch(self, step, figures, images, events=None):
         """Adds an epoch, which ended after `step` iterations, to the history; writes history.csv and a picture.
 
-        figures: numbers by name. images: uint8 [n, height, width], n being a multiple of 10. events: a folder for
+        figures: numbers by name. images: uint8 [n, height, width], n a multiple of 10. events: a folder for
         TensorBoard, or None.
         """
         epoch = len(self.history) + 1
@@ -159,7 +158,7 @@ class RunFiles:
                 tensorboard.write(events, epoch, figures, {"digits": path} if is_ours(path) else {})
 
     def save_models(self, **models):
-        """Saves Keras models by their names, as NAME.keras, if a checkpoint was saved. Keeps an earlier run's."""
+        """Saves Keras models as NAME.keras if a checkpoint was saved. Keeps an earlier run's in "previous"."""
         if not (self.writes and self.own):
             return
         self._keep_previous([self.folder.parent / f"{name}.keras" for name in models])
@@ -167,7 +166,7 @@ class RunFiles:
             save_model(model, self.folder.parent / f"{name}.keras", self.run_id)
 
     def _keep_previous(self, paths):
-        """Copies models of another run, and its record, to the folder "previous", in place of those of an older run."""
+        """Copies another run's models and record to the folder "previous", where they replace those of an older run."""
         others = [path for path in paths if is_ours(path) and not is_ours(path, self.run_id)]
         if others:
             previous = self.folder.parent / "previous"
@@ -176,10 +175,10 @@ class RunFiles:
                 if is_ours(previous / path.name) or not os.path.lexists(previous / path.name):
                     with files.write_whole(previous / path.name) as copy:
                         shutil.copyfile(path, copy)
-            self.warn(f"the models of the run before this one are kept in {previous}")
+            self.warn(f"the models of the previous run are kept in {previous}")
 
     def finish(self, *panels):
-        """What the whole training leaves: run.json, the pictures as an animation, the curves (see save_curves)."""
+        """Writes the files of a finished run: run.json, the pictures as an animation, the curves (see save_curves)."""
         if not self.writes or not self.history:
             return
         record = {"about": self.about, "seconds": self.history[-1]["seconds"], "final": self.history[-1]}
@@ -189,9 +188,9 @@ class RunFiles:
         with self._dispensable(self.folder / "progress.gif") as path:
             left_out = pictures.save_animation(path, [self._picture(epoch + 1) for epoch in range(epochs)])
             if left_out:
-                self.warn(f"{path}: {left_out} of the pictures in samples/ are missing or damaged and left out")
+                self.warn(f"{path}: left out {left_out} pictures of samples/ that are missing or damaged")
         for number, path in _samples(self.folder.parent):
-            if number > epochs and is_ours(path):  # of a longer run before
+            if number > epochs and is_ours(path):  # of an earlier, longer run
                 with self._dispensable(path):
                     path.unlink()
         with self._dispensable(self.folder / "curves.png") as path:
@@ -199,13 +198,13 @@ class RunFiles:
 
     @contextlib.contextmanager
     def _dispensable(self, path):
-        """Yields `path`. If its file may not be written, as while Excel has it open on Windows, a line says so once."""
+        """Yields `path`. If the block may not write it (Excel has it open, on Windows), warns once and continues."""
         try:
             yield path
         except (PermissionError, tf.errors.OpError) as error:
             reason = getattr(error, "strerror", None) or error.message
             if path not in self.warned:
-                self.warn(f"{path} cannot be written ({reason}); the run goes on without it")
+                self.warn(f"{path} cannot be written ({reason}); the run continues without it")
             self.warned.add(path)
 
     def _picture(self, epoch):

@@ -1,4 +1,4 @@
-"""The curves and pictures of a training, in files that TensorBoard shows. Writing them does not need that package."""
+"""Curves and pictures of a training run in files for TensorBoard. Writing them does not need that package."""
 
 import functools
 import os
@@ -11,14 +11,14 @@ from support.machine.devices import tf
 
 @functools.cache
 def _writer(folder):
-    """What summary.FileWriter is, without its thread, which prints a traceback when the disk is full."""
+    """A writer of event files. Not TensorFlow's own: its thread prints a traceback if the disk is full."""
     writer = tf.io.TFRecordWriter(os.path.join(folder, f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"))
     writer.write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
     return writer
 
 
 def write(folder, step, values, pictures):
-    """Adds a step to what `folder` holds: `values`, numbers by name, and `pictures`, paths of PNG files by name."""
+    """Adds a step to the event file in `folder`. values: numbers by name. pictures: paths of PNG files by name."""
     summary = tf.compat.v1.Summary()
     for name, value in values.items():
         summary.value.add(tag=name, simple_value=value)
