@@ -12,15 +12,15 @@
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
 critic C gives an image a score. It is trained to score real images high and generated images low. The generator is
 trained to be scored high. In a Wasserstein GAN (Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875) the score is any
-number, not a probability, and the critic must not change too fast from one image to the next: it has to be Lipschitz
-continuous. Then
+number, not a probability, and similar images must get similar scores: the critic has to be Lipschitz continuous. Then
 
-    max over C of  E[C(real)] - E[C(G(z))]                                                       (their equation 2)
+    max over C of  E[C(real)] - E[C(G(z))]                                             (their equations 2 and 3)
 
-is, up to a factor, the Wasserstein-1 distance between the real images and the generated images: how far ink has to be
-moved to turn one set of images into the other. Better digits make it smaller. Its gradient is useful even if the two
-sets have nothing in common. The critic is kept Lipschitz in the simplest way: after each of its updates, all of its
-weights are clipped to a box. This file is in the order in which that happens.
+approximates, up to a factor, the Wasserstein-1 distance between real and generated images: their mean distance, in
+pixel space, if generated images are paired with real ones in the best way. Better digits make it smaller. Its gradient
+is useful even if the two sets have nothing in common. The critic is kept Lipschitz in the simplest way: after each of
+its updates, each weight is clipped to an interval around 0, its box. The order of this file: recipes, networks,
+objective, one iteration, training, drawing.
 """
 
 import functools
@@ -45,9 +45,9 @@ from support.training_run import training_run
 
 VERSION = "0.3.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
-CHOICE = 6.0  # weight of the choice in the generator: nearly as much as all other latent numbers together
+CHOICE = 6.0  # length of the vector that encodes the choice; that of 64 normal latent numbers is about 8
 AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
-BLOCK = 500  # digits are drawn in blocks of this size, however many are asked for
+BLOCK = 500  # always draw this many at once: the batch size could change the rounding
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
@@ -98,23 +98,23 @@ def build_critic(seed=0, layers=None):
 def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
-    There are ten kinds of digits, and nothing between them. A network is continuous, so it fills the gaps: a 4 turns
-    into a 9 through images that are neither, and many images are of that sort. So this generator jumps. The largest of
-    the first `choices` latent numbers selects one of as many learned vectors, where the drawing starts. Training finds
-    out what each choice stands for.
+    Digits come in ten kinds. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
+    images that are neither. So this generator can jump. The largest of the first `choices` latent numbers becomes a
+    one-hot vector, which adds one of `choices` learned vectors (rows of the first dense kernel) to that layer's output.
+    Training decides what each of them stands for.
 
-    The kernels of the transposed convolutions are divisible by their stride of 2, so that each pixel is made from the
-    same number of values. Otherwise a checkerboard shows (Odena et al. 2016).
+    The kernel size of the transposed convolutions, 4, is divisible by their stride of 2, so that each pixel is computed
+    from the same number of values. Otherwise a checkerboard shows (Odena et al. 2016).
     """
-    # Small first weights keep the tanh away from saturation, where its gradient vanishes.
+    # Small initial weights keep the tanh away from saturation, where its gradient vanishes.
     kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
     layers, choices = layers or keras.layers, min(choices, latent_dim)
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
-        # The softmax of 1000 times the numbers is 1 for the largest and 0 for the others. In bfloat16, 1 of 200
-        # vectors has two numbers that round to the same largest value; each of them gets a half.
-        first = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
-        choice = layers.Dense(choices, activation="softmax", name="choice", **first)(latent)
+        # The softmax of 1000 times the numbers is 1 for the largest and 0 for the others. With bfloat16 (training on
+        # CPUs with AMX), the two largest numbers of 1 in 200 vectors round to one value: each gets a half.
+        one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
+        choice = layers.Dense(choices, activation="softmax", name="choice", **one_hot)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
     for layer in (
         # Batch norm subtracts the mean, so a bias before it would have no effect.
@@ -136,7 +136,7 @@ NETWORKS = {"convolutional": (build_critic, build_generator), **OTHER_NETWORKS}
 
 # -------------------------------------------------------------------------------------------------------- objective
 def wasserstein_estimate(real_scores, fake_scores):
-    """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 2 of the paper)."""
+    """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 3 of the paper)."""
     return mean(real_scores) - mean(fake_scores)
 
 
@@ -152,7 +152,7 @@ def generator_objective(objective, fake_scores):
     """The loss of the generator, from the scores [n, 1] of its images."""
     if objective == "wasserstein":
         return -mean(fake_scores)
-    # Not minus the discriminator's loss: its gradient vanishes while the discriminator wins (Goodfellow et al. 2014).
+    # Minimising log(1 - sigmoid(fake)) gives almost no gradient while the discriminator wins (Goodfellow et al. 2014).
     return mean(tf.math.softplus(-fake_scores))
 
 
@@ -160,8 +160,8 @@ def clip_bounds(critic, clip, scaled):
     """The half width of the box of each trainable variable of the critic, a list of floats.
 
     Not scaled: `clip` for all, as in the paper. Scaled: `clip` times the bound of the uniform distribution from which
-    He et al. (2015) draw a layer's first weights, so that a layer with many inputs cannot amplify more than a layer
-    with few; 0.1 `clip` for biases.
+    He et al. (2015) draw a layer's initial weights, so that layers with many and with few inputs amplify about
+    equally; 0.1 `clip` for biases.
     """
     if not scaled:
         return [clip for _ in critic.trainable_variables]
@@ -172,25 +172,23 @@ def clip_bounds(critic, clip, scaled):
 def clip_weights(critic, bounds, centred):
     """Clips every trainable variable of the critic to its box (line 7 of algorithm 1 of the paper).
 
-    Centred: before that, the weights of each filter and hidden unit are shifted to a mean of zero. In a box, a unit
-    with n inputs answers loudest, by n times c, if all its weights have one sign; to a pattern it answers by sqrt(n)
-    times c only. So without the shift, the scores mostly measure how much ink there is. That varies so much from batch
-    to batch that its noise hides the shapes.
+    Centred: before that, the weights of each filter and hidden unit are shifted to a mean of zero. Without the shift, a
+    unit responds most strongly if all its weights have one sign: it measures how much ink there is. That varies so much
+    between batches that its noise hides the shapes.
     """
     for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
         value = variable.value
-        if centred and len(value.shape) > 1 and value.shape[-1] > 1:
+        if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not the score layer
             value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
         variable.assign(tf.clip_by_value(value, -bound, bound))
 
 
 # ---------------------------------------------------------------------------------------------------- one iteration
 def draw_numbers(training, options, images):
-    """The random numbers of an iteration, a function of the seed and the iteration alone. images: how many are real.
+    """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
 
-    Returns: which real images the critic sees, int32 [n_critic, batch]; latent vectors for the critic's updates,
-    float32 [n_critic, batch, latent_dim], normal; latent vectors for the generator's update, float32
-    [1, generator's batch, latent_dim], normal; a seed for each update, integers [n_critic + 1, 2].
+    Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32, for the critic
+    [n_critic, batch, latent_dim] and for the generator [1, generator's batch, latent_dim]; seeds [n_critic + 1, 2].
     """
     updates, batch, factor = options.n_critic, options.batch_size, RECIPES[options.recipe].generator_batch
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
@@ -206,12 +204,12 @@ def draw_numbers(training, options, images):
 def compile_iteration(training, images, options, total):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    images: uint8 [n, 28, 28], the real images. total: the number of iterations of the whole run. The learning rate
-    falls to a fiftieth over them.
+    images: uint8 [n, 28, 28], the real images. total: iterations of the whole run; with recipe.decay, the learning rate
+    falls to a fiftieth by its end. The numbers in comments are the lines of algorithm 1 of the paper.
     """
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
 
-    @replicas.update
+    @replicas.update  # compiled; averages the gradients over several GPUs
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
         if training.bounds:
@@ -233,23 +231,23 @@ def compile_iteration(training, images, options, total):
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
 
-        for update in range(options.n_critic):
-            seed_dropout(critic, seeds[update])
-            real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0
-            # Each update draws its own images, as in the paper: batch norm averages over this batch alone.
+        for update in range(options.n_critic):  # line 2
+            seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
+            real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
+            # Line 4: new latent vectors in each update. Batch norm uses the statistics of this batch alone.
             fake = generator(critic_latents[update], training=True)
             with tf.GradientTape() as tape:
                 real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
-                critic_loss = critic_objective(recipe.objective, real_scores, fake_scores)
+                critic_loss = critic_objective(recipe.objective, real_scores, fake_scores)  # line 5
                 if recipe.penalty:
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
-            update_critic(tape.gradient(critic_loss, critic.trainable_variables))
+            update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
 
         seed_dropout(critic, seeds[-1])
         with tf.GradientTape() as tape:
             fake_scores_now = critic(generator(generator_latents[0], training=True), training=True)
-            generator_loss = generator_objective(recipe.objective, fake_scores_now)
-        update_generator(tape.gradient(generator_loss, generator.trainable_variables))
+            generator_loss = generator_objective(recipe.objective, fake_scores_now)  # lines 9 and 10
+        update_generator(tape.gradient(generator_loss, generator.trainable_variables))  # line 11
         training.sums.assign_add(
             tf.stack([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
         )
@@ -266,7 +264,7 @@ def build_training(options):
 
     Equal `options` give equal values. `variables` is the complete state, in a fixed order.
     """
-    recipe, layers = RECIPES[options.recipe], training_layers()
+    recipe, layers = RECIPES[options.recipe], training_layers()  # Keras's layers, quicker to train
     build_critic, build_generator = NETWORKS[recipe.networks]
     critic = build_critic(options.seed, layers)
     generator = build_generator(options.latent_dim, recipe.choices, options.seed, layers)
@@ -283,7 +281,7 @@ def build_training(options):
     training.iteration = tf.Variable(0, dtype=tf.int64)  # how many are done; XLA on a GPU cannot use int32 variables
     difference = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
     training.columns = difference, "critic_loss", "generator_loss"
-    training.sums = tf.Variable(tf.zeros(3, tf.float64))  # of these three, over the iterations of this epoch
+    training.sums = tf.Variable(tf.zeros(3, tf.float64))  # of these columns, over the iterations of this epoch
     values = [*critic.variables, *generator.variables, *average.variables]
     values += [*training.critic_optimizer.variables, *training.generator_optimizer.variables]
     training.variables = [*(variable.value for variable in values), training.iteration, training.sums]
@@ -295,7 +293,7 @@ def train(dataset, options=None):
 
     dataset: what support.datasets.loading.load_dataset returns. Returns the averaged generator and the critic. Raises
     TrainingError if values are no longer finite, InputError if an option, folder or checkpoint cannot be used, and
-    Interrupted after SIGINT (Ctrl-C, the stop button of a notebook) or SIGTERM, when a checkpoint is saved.
+    Interrupted after SIGINT (Ctrl-C, a notebook's stop button) or SIGTERM; a checkpoint is saved first if possible.
     """
     options = complete(options or Options(), RECIPES)
     replicas.start(options)
@@ -392,7 +390,7 @@ def run(options):
 
 
 def main(arguments=None):
-    """Does what the command line asks for; returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
+    """Does what the command line asks for; returns the exit status: 0, or 2 bad input, 1 failure, 130 or 143 signal."""
     return endings.run_program(run, arguments, RECIPES, (__doc__ or "").split("\n\nA GAN")[0], VERSION)
 
 

@@ -83,11 +83,11 @@ class Options:
         "train",
     )
     batch_size: int = _option(
-        None, "real images in a critic update, with the same number of generated ones", whole_number(2, 65_536), "train"
+        None, "real images per critic update, and the same number of generated ones", whole_number(2, 65_536), "train"
     )
     n_critic: int = _option(None, "critic updates per generator update", whole_number(1, 1_000), "train")
     clip: float = _option(
-        None, "clip the critic's weights to [-R, R]; some recipes scale R for each layer", positive_number(1e9), "train"
+        None, "bound of the critic's weights; wgan: in units of each layer's He bound", positive_number(1e9), "train"
     )
     learning_rate: float = _option(
         None, "initial learning rate of the critic; the generator's is in proportion", positive_number(1e9), "train"
@@ -102,7 +102,7 @@ class Options:
         "generate",
         metavar="I/N",
     )
-    models_dir: str = _option("saved_models", "folder for the models and the other files of a training run", path)
+    models_dir: str = _option("saved_models", "folder for models, files of a training run, and interpolation.*", path)
     model: str = _option(
         None,
         "generate with this .keras file (default: generator.keras in --models-dir)",
@@ -127,7 +127,9 @@ class Options:
         metavar="PATH",
     )
     seed: int = _option(0, "seed of all random numbers", whole_number(0, 2**31 - 1), ("train", "generate"))
-    resume: bool = _option(False, "resume the interrupted training run in --models-dir", step="train")
+    resume: bool = _option(
+        False, "resume the training run in --models-dir; a finished one needs a larger --epochs", step="train"
+    )
     device: str = _option(
         "auto", "what to compute on; auto: a GPU if TensorFlow finds one", choices=("auto", "cpu", "gpu")
     )

@@ -49,5 +49,5 @@ FIGURES = (
     Figure("nearest_distance", "nearest distance *", "≈", "10.3f",
            "median distance to the nearest training image, pixels in [0, 1]; much smaller than real: memorised"),
     Figure("copies", "copies *", "↓", "10,d",
-           "number of memorised images: closer to a training image than half the distance of any test image"),
+           "memorised: nearer to a training image than half the least distance of a test image of that digit"),
 )  # fmt: skip
