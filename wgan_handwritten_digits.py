@@ -19,8 +19,7 @@ number, not a probability, and similar images must get similar scores: the criti
 approximates, up to a factor, the Wasserstein-1 distance between real and generated images: their mean distance, in
 pixel space, if generated images are paired with real ones in the best way. Better digits make it smaller. Its gradient
 is useful even if the two sets have nothing in common. The critic is kept Lipschitz in the simplest way: after each of
-its updates, each weight is clipped to an interval around 0, its box. The order of this file: recipes, networks,
-objective, one iteration, training, drawing.
+its updates, each weight is clipped to an interval around 0, its box. This file goes from recipes to drawing.
 """
 
 import functools
@@ -45,7 +44,7 @@ from support.training_run import training_run
 
 VERSION = "0.3.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
-CHOICE = 6.0  # length of the vector that encodes the choice; that of 64 normal latent numbers is about 8
+CHOICE = 6.0  # norm of the vector that encodes the choice; that of 64 normal latent numbers is about 8
 AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
 BLOCK = 500  # always draw this many at once: the batch size could change the rounding
 
@@ -69,9 +68,7 @@ def build_critic(seed=0, layers=None):
 
     The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: with
     it, the score of an image would depend on the other images of the batch. The kernels of the first layer are nearly
-    half as wide as the image, so that they see a whole stroke at once.
-
-    layers: a namespace with Keras's layers, by default keras.layers.
+    half as wide as the image, so that they see a whole stroke at once. layers: a namespace, by default keras.layers.
     """
     kernel = initializers(keras.initializers.HeUniform, seed, first=0)
     layers = layers or keras.layers
@@ -99,8 +96,8 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
     Digits come in ten kinds. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
-    images that are neither. So this generator can jump. The largest of the first `choices` latent numbers becomes a
-    one-hot vector, which adds one of `choices` learned vectors (rows of the first dense kernel) to that layer's output.
+    images that are neither. So this generator can jump. A one-hot vector marks the largest of the first `choices`
+    latent numbers, and adds one of `choices` learned vectors (rows of the large dense kernel) to that layer's output.
     Training decides what each of them stands for.
 
     The kernel size of the transposed convolutions, 4, is divisible by their stride of 2, so that each pixel is computed
@@ -111,13 +108,13 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
     layers, choices = layers or keras.layers, min(choices, latent_dim)
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
-        # The softmax of 1000 times the numbers is 1 for the largest and 0 for the others. With bfloat16 (training on
-        # CPUs with AMX), the two largest numbers of 1 in 200 vectors round to one value: each gets a half.
+        # The softmax of 1000 times the numbers is near 1 for the largest, 0 for the rest. With bfloat16 (training on
+        # CPUs with AMX), in 1 of 200 vectors the two largest numbers round to one value: each gets a half.
         one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
         choice = layers.Dense(choices, activation="softmax", name="choice", **one_hot)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
     for layer in (
-        # Batch norm subtracts the mean, so a bias before it would have no effect.
+        # Batch norm has its own bias, so the layers before it need none.
         layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
         layers.Reshape((7, 7, 128)),
         layers.BatchNormalization(momentum=0.9),
@@ -152,7 +149,7 @@ def generator_objective(objective, fake_scores):
     """The loss of the generator, from the scores [n, 1] of its images."""
     if objective == "wasserstein":
         return -mean(fake_scores)
-    # Minimising log(1 - sigmoid(fake)) gives almost no gradient while the discriminator wins (Goodfellow et al. 2014).
+    # Not log(1 - sigmoid(fake)): its gradient nearly vanishes while the discriminator wins (Goodfellow et al. 2014).
     return mean(tf.math.softplus(-fake_scores))
 
 
@@ -201,6 +198,17 @@ def draw_numbers(training, options, images):
     )
 
 
+def update_average(training):
+    """Updates the generator's running average, which draws better than the weights of any one iteration.
+
+    The weights circle the solution (Yazici et al. 2019). A shorter average at the start forgets the untrained weights.
+    """
+    done = tf.cast(training.iteration, tf.float32)
+    keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
+    for average, variable in zip(training.average.variables, training.generator.variables, strict=True):
+        average.assign(keep * average.value + (1.0 - keep) * variable.value)
+
+
 def compile_iteration(training, images, options, total):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
@@ -218,12 +226,7 @@ def compile_iteration(training, images, options, total):
     @replicas.update
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
-        # The weights circle around the solution. Their running average draws better than the weights of any one
-        # iteration (Yazici et al. 2019). It is shorter at the start, or it would hold untrained weights.
-        done = tf.cast(training.iteration, tf.float32)
-        keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
-        for average, variable in zip(training.average.variables, generator.variables, strict=True):
-            average.assign(keep * average.value + (1.0 - keep) * variable.value)
+        update_average(training)
 
     def iterate(real_images, chosen, critic_latents, generator_latents, seeds):
         if recipe.decay:
@@ -242,7 +245,6 @@ def compile_iteration(training, images, options, total):
                 if recipe.penalty:
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
-
         seed_dropout(critic, seeds[-1])
         with tf.GradientTape() as tape:
             fake_scores_now = critic(generator(generator_latents[0], training=True), training=True)
@@ -270,7 +272,7 @@ def build_training(options):
     generator = build_generator(options.latent_dim, recipe.choices, options.seed, layers)
     average = build_generator(options.latent_dim, recipe.choices, options.seed)
     training = SimpleNamespace(critic=critic, generator=generator, average=average)
-    # Without momentum: it would carry each network towards where the other one was some updates ago.
+    # No momentum: it would reuse gradients computed against an older version of the other network.
     training.critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
     training.generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
     training.critic_optimizer.build(critic.trainable_variables)
@@ -279,8 +281,8 @@ def build_training(options):
     if training.bounds:
         clip_weights(critic, training.bounds, recipe.centred)
     training.iteration = tf.Variable(0, dtype=tf.int64)  # how many are done; XLA on a GPU cannot use int32 variables
-    difference = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
-    training.columns = difference, "critic_loss", "generator_loss"
+    estimate = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
+    training.columns = estimate, "critic_loss", "generator_loss"
     training.sums = tf.Variable(tf.zeros(3, tf.float64))  # of these columns, over the iterations of this epoch
     values = [*critic.variables, *generator.variables, *average.variables]
     values += [*training.critic_optimizer.variables, *training.generator_optimizer.variables]
@@ -353,7 +355,7 @@ def generate(generator, options, about):
 
 
 def interpolate(generator, options):
-    """Writes a walk between latent points as an animation. The point of a seed is the latent vector of its digit 0."""
+    """Writes a walk between latent points as an animation. A seed's point is the latent vector of its first digit."""
     points = [draw_latents(seed, 0, generator.input_shape[-1])[0].numpy() for seed in options.walk]
     ways = pictures.walk(points, options.frames)
     pictures.save_walk(options.models_dir, [np.asarray(to_pixels(generator(way, training=False))) for way in ways])

@@ -87,7 +87,7 @@ class Options:
     )
     n_critic: int = _option(None, "critic updates per generator update", whole_number(1, 1_000), "train")
     clip: float = _option(
-        None, "bound of the critic's weights; wgan: in units of each layer's He bound", positive_number(1e9), "train"
+        None, "bound of the critic's weights; wgan: times sqrt(6 / inputs of a unit)", positive_number(1e9), "train"
     )
     learning_rate: float = _option(
         None, "initial learning rate of the critic; the generator's is in proportion", positive_number(1e9), "train"
@@ -105,7 +105,7 @@ class Options:
     models_dir: str = _option("saved_models", "folder for models, files of a training run, and interpolation.*", path)
     model: str = _option(
         None,
-        "generate with this .keras file (default: generator.keras in --models-dir)",
+        "draw with this .keras file (default: generator.keras in --models-dir)",
         path,
         ("generate", "interpolate"),
         metavar="FILE",
