@@ -166,6 +166,7 @@ def test_a_keras_with_another_backend_is_refused(monkeypatch):
         devices.import_tensorflow("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["null", "[]", "{", '{"floatx": 7}'])
 def test_a_keras_json_with_nonsense_is_one_line_or_no_matter(tmp_path, content):
     (tmp_path / "keras.json").write_text(content, encoding="utf-8")
@@ -184,6 +185,7 @@ def test_python_without_docstrings_runs_the_scripts(tmp_path, script):
     assert process.returncode == 0 and "--device" in process.stdout, process.stderr
 
 
+@pytest.mark.slow
 def test_a_summary_is_printed_on_a_terminal_that_knows_ascii_only(tmp_path):
     process = run_script("--summary", cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert process.returncode == 0 and "critic" in process.stdout, process.stderr

@@ -190,6 +190,7 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "make"), DAMAGED, ids=[what for what, _ in DAMAGED])
 def test_a_damaged_checkpoint_is_never_a_traceback(what, make, trained, tmp_path):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
@@ -270,6 +271,7 @@ RESUMED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", RESUMED, ids=lambda row: row.what)
 def test_a_resume_meets_it(row, trained, tmp_path, monkeypatch, capfd):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
@@ -277,6 +279,7 @@ def test_a_resume_meets_it(row, trained, tmp_path, monkeypatch, capfd):
     assert row.status or (tmp_path / "saved_models/generator.keras").exists()
 
 
+@pytest.mark.slow
 def test_a_new_run_leaves_all_that_is_not_ours(trained, tmp_path, monkeypatch, capfd):
     """Also where a checkpoint of ours is to be written: it gets another name."""
     folder = tmp_path / "saved_models/training/checkpoints"
@@ -294,6 +297,7 @@ def test_a_new_run_leaves_all_that_is_not_ours(trained, tmp_path, monkeypatch, c
 # -------------------------------------------------------------------------------------------------- standard error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shell", "lines"), [("{} 2>&-", 0), ("{} 2>/dev/full", 0), ("set -o pipefail; {} 2>&1 | head -1", 1)]
 )

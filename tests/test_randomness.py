@@ -73,6 +73,7 @@ def test_uniform_numbers_are_uniform_and_below_one():
     assert stats.kstest(drawn, "uniform").pvalue > 0.001 and drawn.min() >= 0 and drawn.max() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
 def test_an_iteration_is_the_same_with_xla_up_to_rounding(monkeypatch, images, recipe):
     asked = wgan.complete(wgan.Options(recipe=recipe, batch_size=8, n_critic=2, seed=3), wgan.RECIPES)

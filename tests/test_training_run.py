@@ -18,6 +18,8 @@ from support.results.files import FolderError
 
 import_tensorflow("cpu")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def few():
