@@ -381,8 +381,8 @@ def run(options):
         with folders.reserved(options):
             if training:
                 train(dataset, options)
-                found = find_generator(options)
-            generator, about = found
+            if options.steps != ("train",):
+                generator, about = found or find_generator(options)
             if "generate" in options.steps:
                 generate(generator, options, {"seed": options.seed, **about})
             if "interpolate" in options.steps:

@@ -43,9 +43,8 @@ def epoch_seconds(batch, repeats, iterations):
     training = wgan.build_training(options)
     iterate = wgan.compile_iteration(training, images, options, 10_000)
     iterations = max(10, iterations * 32 // batch)
-    with devices.training_passes():
-        iteration_seconds(training, iterate, 3)  # compiles
-        seconds = iteration_seconds(training, iterate, iterations)
+    iteration_seconds(training, iterate, 3)  # compiles
+    seconds = iteration_seconds(training, iterate, iterations)
     return seconds * len(images) / (options.n_critic * batch)
 
 

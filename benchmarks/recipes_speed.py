@@ -29,12 +29,11 @@ def main():
     training = {name: wgan.build_training(some) for name, some in asked.items()}
     iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}
     seconds = {name: [] for name in asked}
-    with devices.training_passes():
-        for name in asked:
-            iteration_seconds(training[name], iterate[name], 3)  # compiles
-        for _ in range(options.rounds):
-            for name, found in seconds.items():
-                found.append(iteration_seconds(training[name], iterate[name], options.iterations))
+    for name in asked:
+        iteration_seconds(training[name], iterate[name], 3)  # compiles
+    for _ in range(options.rounds):
+        for name, found in seconds.items():
+            found.append(iteration_seconds(training[name], iterate[name], options.iterations))
     print(f"Median of {options.rounds} rounds of {options.iterations} iterations; {machine()}\n")
     print("| recipe | iterations per epoch | ms per iteration | seconds per epoch | epochs | minutes |")
     print("|---|---|---|---|---|---|")

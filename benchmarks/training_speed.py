@@ -34,6 +34,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -54,11 +55,12 @@ def ours(setting, images, bfloat16=True):
     training = wgan.build_training(setting.options)
     iterate = wgan.compile_iteration(training, images, setting.options, 10_000)
 
+    bfloat16 = bfloat16 and devices.uses_bfloat16()
+
     def run(iterations):
-        for _ in range(iterations):
-            with devices.training_passes():
-                if not bfloat16:
-                    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False})
+        # `iterate` sets the graph optimizer's options itself, in each call.
+        with mock.patch.object(devices, "uses_bfloat16", lambda: bfloat16):
+            for _ in range(iterations):
                 iterate()
         training.sums.numpy()
 

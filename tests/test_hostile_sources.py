@@ -79,7 +79,7 @@ def unreadable(name):
 
 
 def padded(member, size=40 * 2**20):
-    """A generator whose `member` has grown by so many bytes that zip to nothing."""
+    """A generator whose `member` has additional bytes, which compression makes very small."""
 
     def make(folder):
         wgan.build_generator(8).save(folder / "m.keras")

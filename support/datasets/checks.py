@@ -6,7 +6,7 @@ import numpy as np
 
 from support.errors import InputError
 
-SIDE, MOST_IMAGES = 28, 2_000_000  # so many images take 1.5 GiB of memory, and as much again on the device
+SIDE, MOST_IMAGES = 28, 2_000_000  # 2,000,000 images take 1.5 GiB of memory, and 1.5 GiB on the device
 
 
 class DataError(InputError):

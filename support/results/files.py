@@ -12,7 +12,7 @@ from pathlib import Path
 from support.errors import InputError
 from support.paths import ABSENT, kind
 
-WORKING = ".wgan_handwritten_digits"  # the folder inside --images-dir where support/image_folder.py prepares images
+WORKING = ".wgan_handwritten_digits"  # the folder inside --images-dir where image_folder.py prepares images
 LOCKED = 1 << 20  # bytes of the lock file that shards divide; `alone` uses the next byte
 _locks = {}  # open locks by folder: if a process closes any file of that path, POSIX drops all of its locks on it
 

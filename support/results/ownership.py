@@ -1,9 +1,9 @@
 """Which files this program wrote: each contains a mark. Any other file belongs to the user and stays."""
 
 import os
-import stat
 from pathlib import Path
 
+from support.paths import kind
 from support.results.files import FolderError
 
 NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
@@ -17,7 +17,7 @@ def is_ours(path, run_id=""):
     run_id: for models, True only if the run with this identifier wrote it.
     """
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
+        if kind(path, follow_links=False) != "file":
             return False
         with open(path, "rb") as file:
             ends = file.read(4096)
