@@ -32,10 +32,11 @@ import numpy as np
 from support.command_line import endings
 from support.command_line.options import Options, complete
 from support.datasets.loading import MNIST, load_dataset
+from support.labels import DIGITS, labels_of, labels_to_learn, layer_name
 from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
-from support.other_gans import OTHER_NETWORKS, OTHER_RECIPES, Recipe, gradient_penalty
+from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
 from support.results import folders, image_folder, pictures
 from support.results.files import part_of
 from support.results.models import find_generator
@@ -56,6 +57,11 @@ RECIPES = {
         epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
         clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, choices=10,
     ),
+    # Draws the digits that are asked for: the critic gives a score for each label; the label of an image picks one.
+    "cwgan": Recipe(
+        epochs=6, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
+        clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, conditional=True,
+    ),
     # The settings of algorithm 1 of the paper, for comparison.
     "wgan-paper": Recipe(epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, clip=0.01, decay=False),
     **OTHER_RECIPES,
@@ -63,8 +69,8 @@ RECIPES = {
 
 
 # --------------------------------------------------------------------------------------------------------- networks
-def build_critic(seed=0, layers=None):
-    """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number.
+def build_critic(seed=0, layers=None, labels=()):
+    """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number. cwgan: [n, labels].
 
     The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: with
     it, the score of an image would depend on the other images of the batch. The kernels of the first layer are nearly
@@ -86,32 +92,33 @@ def build_critic(seed=0, layers=None):
             layers.Flatten(),
             layers.Dense(256, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Dense(1, kernel_initializer=next(kernel), name="score"),
+            layers.Dense(len(labels) or 1, kernel_initializer=next(kernel), name="score"),
         ],
         name="critic",
     )
 
 
-def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
+def build_generator(latent_dim=64, choices=10, seed=0, layers=None, labels=()):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
     Digits come in ten kinds. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
     images that are neither. So this generator can jump. A one-hot vector marks the largest of the first `choices`
     latent numbers, and adds one of `choices` learned vectors (rows of the large dense kernel) to that layer's output.
-    Training decides what each of them stands for.
+    Training decides what each of them stands for; with labels (cwgan), there is one for each label.
 
     The kernel size of the transposed convolutions, 4, is divisible by their stride of 2, so that each pixel is computed
     from the same number of values. Otherwise a checkerboard shows (Odena et al. 2016).
     """
     # Small initial weights keep the tanh away from saturation, where its gradient vanishes.
     kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
-    layers, choices = layers or keras.layers, min(choices, latent_dim)
+    layers, choices = layers or keras.layers, len(labels) or min(choices, latent_dim)
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
         # The softmax of 1000 times the numbers is near 1 for the largest, 0 for the rest. With bfloat16 (training on
         # CPUs with AMX), in 1 of 200 vectors the two largest numbers round to one value: each gets a half.
         one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
-        choice = layers.Dense(choices, activation="softmax", name="choice", **one_hot)(latent)
+        name = layer_name(labels) if labels else "choice"
+        choice = layers.Dense(choices, activation="softmax", name=name, **one_hot)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
     for layer in (
         # Batch norm has its own bias, so the layers before it need none.
@@ -131,26 +138,51 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None):
 NETWORKS = {"convolutional": (build_critic, build_generator), **OTHER_NETWORKS}
 
 
+def build_networks(options, labels, layers=None):
+    """The critic and the generator of options.recipe. labels: those of the dataset, used by cwgan only."""
+    recipe, seed = RECIPES[options.recipe], options.seed
+    build_critic, build_generator = NETWORKS[recipe.networks]
+    more = {"labels": labels} if recipe.conditional else {}
+    critic = build_critic(seed, layers, **more)
+    return critic, build_generator(options.latent_dim, recipe.choices, seed, layers, **more)
+
+
+def set_choice(latents, numbers, choices):
+    """Latent vectors [..., latent_dim] whose largest among the first `choices` is that of `numbers`, int [...].
+
+    It and the one that was the largest exchange their values, so the vectors stay normally distributed.
+    """
+    first, rest = tf.split(latents, [choices, -1], -1)
+    wanted = tf.one_hot(numbers, choices, True, False)
+    largest = tf.one_hot(tf.argmax(first, -1), choices, True, False)
+    low = tf.reduce_sum(tf.where(wanted, first, 0.0), -1, keepdims=True)
+    first = tf.where(wanted, tf.reduce_max(first, -1, keepdims=True), tf.where(largest, low, first))
+    return tf.concat([first, rest], -1)
+
+
+def pick_scores(scores, latents):
+    """Scores [n, 1]: of each row of `scores` [n, labels], that of the choice of the latent vector [n, latent_dim]."""
+    labels = scores.shape[-1]
+    return scores if labels == 1 else tf.gather(scores, tf.argmax(latents[:, :labels], -1), batch_dims=1)[:, None]
+
+
 # -------------------------------------------------------------------------------------------------------- objective
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 3 of the paper)."""
     return mean(real_scores) - mean(fake_scores)
 
 
-def critic_objective(objective, real_scores, fake_scores):
-    """The loss of the critic or discriminator, from its scores [n, 1] of real and of generated images."""
-    if objective == "wasserstein":
-        return -wasserstein_estimate(real_scores, fake_scores)
-    # Binary cross-entropy of logits: -log sigmoid(real) - log(1 - sigmoid(fake)).
-    return mean(tf.math.softplus(-real_scores)) + mean(tf.math.softplus(fake_scores))
+def critic_objective(real_scores, fake_scores):
+    """The loss of the critic, from its scores [n, 1] of real and of generated images."""
+    return -wasserstein_estimate(real_scores, fake_scores)
 
 
-def generator_objective(objective, fake_scores):
+def generator_objective(fake_scores):
     """The loss of the generator, from the scores [n, 1] of its images."""
-    if objective == "wasserstein":
-        return -mean(fake_scores)
-    # Not log(1 - sigmoid(fake)): its gradient nearly vanishes while the discriminator wins (Goodfellow et al. 2014).
-    return mean(tf.math.softplus(-fake_scores))
+    return -mean(fake_scores)
+
+
+OBJECTIVES = {"wasserstein": (critic_objective, generator_objective), **OTHER_OBJECTIVES}
 
 
 def clip_bounds(critic, clip, scaled):
@@ -181,21 +213,22 @@ def clip_weights(critic, bounds, centred):
 
 
 # ---------------------------------------------------------------------------------------------------- one iteration
-def draw_numbers(training, options, images):
+def draw_numbers(training, options, images, kinds=None):
     """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
 
     Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32, for the critic
     [n_critic, batch, latent_dim] and for the generator [1, generator's batch, latent_dim]; seeds [n_critic + 1, 2].
+    kinds: for cwgan, int [images], the place of each image's label in training.labels.
     """
-    updates, batch, factor = options.n_critic, options.batch_size, RECIPES[options.recipe].generator_batch
+    updates, batch, recipe = options.n_critic, options.batch_size, RECIPES[options.recipe]
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
     choose, for_critic, for_generator, more = randomness.split(seed, 4)
-    return (
-        randomness.integers([updates, batch], choose, images),
-        randomness.normal([updates, batch, options.latent_dim], for_critic),
-        randomness.normal([1, factor * batch, options.latent_dim], for_generator),
-        tf.stack(randomness.split(more, updates + 1)),
-    )
+    chosen = randomness.integers([updates, batch], choose, images)
+    critic_latents = randomness.normal([updates, batch, options.latent_dim], for_critic)
+    if recipe.conditional:  # the critic compares real sevens with generated sevens
+        critic_latents = set_choice(critic_latents, tf.gather(kinds, chosen), len(training.labels))
+    generator_latents = randomness.normal([1, recipe.generator_batch * batch, options.latent_dim], for_generator)
+    return chosen, critic_latents, generator_latents, tf.stack(randomness.split(more, updates + 1))
 
 
 def update_average(training):
@@ -209,13 +242,14 @@ def update_average(training):
         average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
 
-def compile_iteration(training, images, options, total):
+def compile_iteration(training, images, options, total, labels=None):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    images: uint8 [n, 28, 28], the real images. total: iterations of the whole run; with recipe.decay, the learning rate
-    falls to a fiftieth by its end. The numbers in comments are the lines of algorithm 1 of the paper.
+    images: uint8 [n, 28, 28], the real images. labels: int [n], for cwgan. total: iterations of the whole run; with
+    recipe.decay, the learning rate falls to a fiftieth by its end. Comments have the lines of algorithm 1 of the paper.
     """
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
+    critic_objective, generator_objective = OBJECTIVES[recipe.objective]
 
     @replicas.update  # compiled; averages the gradients over several GPUs
     def update_critic(gradients):
@@ -240,38 +274,38 @@ def compile_iteration(training, images, options, total):
             # Line 4: new latent vectors in each update. Batch norm uses the statistics of this batch alone.
             fake = generator(critic_latents[update], training=True)
             with tf.GradientTape() as tape:
-                real_scores, fake_scores = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
-                critic_loss = critic_objective(recipe.objective, real_scores, fake_scores)  # line 5
+                both = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
+                real_scores, fake_scores = (pick_scores(scores, critic_latents[update]) for scores in both)
+                critic_loss = critic_objective(real_scores, fake_scores)  # line 5
                 if recipe.penalty:
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
         seed_dropout(critic, seeds[-1])
         with tf.GradientTape() as tape:
-            fake_scores_now = critic(generator(generator_latents[0], training=True), training=True)
-            generator_loss = generator_objective(recipe.objective, fake_scores_now)  # lines 9 and 10
+            scores = critic(generator(generator_latents[0], training=True), training=True)
+            generator_loss = generator_objective(pick_scores(scores, generator_latents[0]))  # lines 9 and 10
         update_generator(tape.gradient(generator_loss, generator.trainable_variables))  # line 11
         training.sums.assign_add(
             tf.stack([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
         )
         training.iteration.assign_add(1)
 
-    draw = functools.partial(draw_numbers, training, options, len(images))
+    kinds = np.searchsorted(training.labels, labels) if recipe.conditional else None
+    draw = functools.partial(draw_numbers, training, options, len(images), kinds)
     statistics = [value for value in [*generator.variables, *training.average.variables] if "moving_" in value.name]
     return replicas.compile_for_all(iterate, images[..., None], draw, [*statistics, training.sums])
 
 
 # --------------------------------------------------------------------------------------------------------- training
-def build_training(options):
+def build_training(options, labels=DIGITS):
     """Everything that changes in training: networks, the generator's running average, optimizers, counters.
 
-    Equal `options` give equal values. `variables` is the complete state, in a fixed order.
+    Equal arguments give equal values. `variables` is the complete state, in a fixed order. labels: of the dataset.
     """
-    recipe, layers = RECIPES[options.recipe], training_layers()  # Keras's layers, quicker to train
-    build_critic, build_generator = NETWORKS[recipe.networks]
-    critic = build_critic(options.seed, layers)
-    generator = build_generator(options.latent_dim, recipe.choices, options.seed, layers)
-    average = build_generator(options.latent_dim, recipe.choices, options.seed)
-    training = SimpleNamespace(critic=critic, generator=generator, average=average)
+    recipe = RECIPES[options.recipe]
+    critic, generator = build_networks(options, labels, training_layers())  # Keras's layers, quicker to train
+    _, average = build_networks(options, labels)
+    training = SimpleNamespace(critic=critic, generator=generator, average=average, labels=labels)
     # No momentum: it would reuse gradients computed against an older version of the other network.
     training.critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
     training.generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
@@ -299,16 +333,18 @@ def train(dataset, options=None):
     """
     options = complete(options or Options(), RECIPES)
     replicas.start(options)
+    labels = labels_to_learn(dataset, options) if RECIPES[options.recipe].conditional else ()
     with replicas.scope():
-        training = build_training(options)
+        training = build_training(options, labels)
     about = describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
-    iterate = compile_iteration(training, dataset.train_images, options, options.epochs * epoch_length)
+    total = options.epochs * epoch_length
+    iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
     samples = functools.partial(draw_digits, training.average, 100, options.seed)
     with training_run(training, options, about, epoch_length, samples) as run:  # resumes, reports, saves
         for _ in run.iterations():
             iterate()
-        critic = NETWORKS[RECIPES[options.recipe].networks][0](options.seed)  # to be saved: built-in layers alone
+        critic, _ = build_networks(options, labels)  # to be saved: built-in layers alone
         critic.set_weights(training.critic.get_weights())
         run.save_models(generator=training.average, critic=critic)
     return training.average, critic
@@ -327,23 +363,32 @@ def draw_latents(seed, block, latent_dim):
 
 @functools.lru_cache(maxsize=4)
 def compile_drawing(generator):
-    """The function (number of a block, seed) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once."""
+    """The function (block, seed, choices) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once.
 
-    def draw_block(block, seed):
-        return to_pixels(generator(draw_latents(seed, block, generator.input_shape[-1]), training=False))
+    choices: int [BLOCK], which of its labels a generator with labels draws.
+    """
+    labels = labels_of(generator)
+
+    def draw_block(block, seed, choices):
+        latents = draw_latents(seed, block, generator.input_shape[-1])
+        latents = set_choice(latents, choices, len(labels)) if labels else latents
+        return to_pixels(generator(latents, training=False))
 
     return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
 
 
-def draw_digits(generator, stop, seed=0, first=0):
+def draw_digits(generator, stop, seed=0, first=0, digits=None):
     """Yields the digits `first` to `stop` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
 
-    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. Digit i depends on the
-    generator, the seed and i alone: it is always made from the same latent vector, at the same place of a block.
+    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. digits: if it has labels, those
+    to draw in turn; by default all. Digit i depends on the generator, the seed, `digits` and i alone: it is always made
+    from the same latent vector, at the same place of a block.
     """
-    draw_block = compile_drawing(generator)
+    draw_block, labels = compile_drawing(generator), labels_of(generator)
+    turns = np.searchsorted(labels, digits or labels or [0])
     for start in range(first - first % BLOCK, stop, BLOCK):
-        digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed)).numpy()
+        choices = turns[(start + np.arange(BLOCK)) % len(turns)]
+        digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed), tf.constant(choices)).numpy()
         yield digits[max(first - start, 0) : stop - start]
 
 

@@ -50,7 +50,7 @@ def epoch_seconds(batch, repeats, iterations):
 
 def generation_seconds(count):
     """Seconds to draw and write `count` images, including TensorFlow's import."""
-    model = ROOT / "saved_models/pretrained/generator.keras"
+    model = ROOT / "saved_models/pretrained/wgan/generator.keras"
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         words = ["generate", "--device", "cpu", "--model", model, "--images", count, "--images-dir", folder]

@@ -29,6 +29,7 @@ class Recipe:
     penalty: float = 0.0  # weight of the gradient penalty
     generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
     generator_batch: int = 1  # images in a generator update, divided by the batch size
+    conditional: bool = False  # one score and one choice for each label of the dataset, instead of `choices`
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     clip_scaled: bool = False  # clip each layer to clip times the bound of its He initialisation, see clip_bounds
     centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
@@ -133,6 +134,20 @@ def build_dense_generator(latent_dim=100, choices=0, seed=0, layers=None):
     )
 
 
+def discriminator_objective(real_logits, fake_logits):
+    """Binary cross-entropy of logits [n, 1]: -log sigmoid(real) - log(1 - sigmoid(fake)), both as means."""
+    return mean(tf.math.softplus(-real_logits)) + mean(tf.math.softplus(fake_logits))
+
+
+def non_saturating_objective(fake_logits):
+    """The loss of the generator: -log sigmoid, from the logits [n, 1] of its images.
+
+    Not log(1 - sigmoid): its gradient nearly vanishes while the discriminator wins (Goodfellow et al. 2014).
+    """
+    return mean(tf.math.softplus(-fake_logits))
+
+
+OTHER_OBJECTIVES = {"cross-entropy": (discriminator_objective, non_saturating_objective)}
 OTHER_NETWORKS = {
     "dcgan": (build_dcgan_discriminator, build_dcgan_generator),
     "dense": (build_dense_discriminator, build_dense_generator),

@@ -16,7 +16,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "data/README.md",
-    "saved_models/pretrained/README.md",
+    "saved_models/pretrained/wgan/README.md",
     *(str(path.relative_to(ROOT)) for folder in (ROOT / "docs", RESULTS) for path in sorted(folder.glob("*.md"))),
 ]
 

@@ -22,7 +22,7 @@ def test_onnx_draws_what_keras_draws(tmp_path):
         pytest.importorskip(package)
     section = PAGE.read_text(encoding="utf-8").split("## ONNX")[1].split("\n## ")[0]
     export, draw = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    shutil.copy(ROOT / "saved_models/pretrained/generator.keras", tmp_path)
+    shutil.copy(ROOT / "saved_models/pretrained/wgan/generator.keras", tmp_path)
     command = [sys.executable, "-c", export + draw + COMPARE]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0, process.stderr

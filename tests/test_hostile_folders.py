@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from hostile import Row, check, snapshot
 
-MODEL = shlex.quote(str(ROOT / "saved_models/pretrained/generator.keras"))
+MODEL = shlex.quote(str(ROOT / "saved_models/pretrained/wgan/generator.keras"))
 GENERATE = f"wgan generate --images 20 --model {MODEL}"
 INTO = f"{GENERATE} --images-dir images"
 WALK = f"wgan interpolate --walk 1,2 --frames 2 --model {MODEL} --models-dir"

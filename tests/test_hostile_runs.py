@@ -81,7 +81,7 @@ def test_what_is_in_the_way_is_found_before_the_training(row, small_data, tmp_pa
 
 
 def test_interpolate_replaces_no_picture_of_the_user(tmp_path, monkeypatch, capfd):
-    model = shlex.quote(str(ROOT / "saved_models/pretrained/generator.keras"))
+    model = shlex.quote(str(ROOT / "saved_models/pretrained/wgan/generator.keras"))
     command = f"wgan interpolate --model {model} --models-dir . --walk 1,2 --frames 2"
     row = Row("a picture", lambda folder: text(folder / "interpolation.png"), command, 2, "interpolation.png")
     check(row, tmp_path, monkeypatch, capfd)

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from support.evaluation.definitions import FIGURES
 
-FOLDER = ROOT / "saved_models/pretrained"
+FOLDER = ROOT / "saved_models/pretrained/wgan"
 CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from support.results.pictures import walk
 
 import_tensorflow("cpu")
 
-PRETRAINED = ROOT / "saved_models/pretrained/generator.keras"
+PRETRAINED = ROOT / "saved_models/pretrained/wgan/generator.keras"
 
 
 @pytest.fixture

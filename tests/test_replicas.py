@@ -54,8 +54,8 @@ wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, **special)
 digits = loading.load_dataset(data)
 built, build_training = [], wgan.build_training
 
-def keep(options):
-    built.append(build_training(options))
+def keep(options, labels=()):
+    built.append(build_training(options, labels))
     return built[-1]
 
 wgan.build_training = keep

@@ -1,0 +1,73 @@
+"""Labels: the kinds of image that a dataset has, or that a generator draws. As text: 0-4,7.
+
+A generator that draws what is asked for has a layer named after its labels, such as labels_0-9. That layer is a one-hot
+vector of the largest of the first latent numbers, one number for each label, in ascending order of the labels.
+"""
+
+import re
+
+import numpy as np
+
+from support.errors import InputError
+
+DIGITS = tuple(range(10))
+FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
+PREFIX = "labels_"
+
+
+def read_labels(text):
+    """Text such as "7", "3,5" or "0-4,7" -> the labels, a tuple of int in this order. Raises ValueError."""
+    labels = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part, re.ASCII)
+        first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+        if not first <= last < first + 1000:
+            raise ValueError(f"{text!r} is not a list of labels, as in 7 or 3,5 or 0-4")
+        labels += range(first, last + 1)
+    return tuple(labels)
+
+
+def write_labels(labels):
+    """The text of ascending labels: (0, 1, 2, 7) -> "0-2,7"."""
+    parts, labels = [], list(labels)
+    while labels:
+        length = next((n for n, label in enumerate(labels) if label != labels[0] + n), len(labels))
+        parts.append(f"{labels[0]}-{labels[length - 1]}" if length > 1 else f"{labels[0]}")
+        labels = labels[length:]
+    return ",".join(parts)
+
+
+def layer_name(labels):
+    """The name of the layer that tells the labels of a generator."""
+    return PREFIX + write_labels(labels).replace(",", "_")
+
+
+def labels_of(generator):
+    """The labels that a Keras model draws on request, an ascending tuple; () if it cannot be asked for any."""
+    for layer in generator.layers:
+        if layer.name.startswith(PREFIX):
+            try:
+                labels = read_labels(layer.name.removeprefix(PREFIX).replace("_", ","))
+            except ValueError:
+                continue
+            if tuple(sorted(set(labels))) == labels and len(labels) == layer.output.shape[-1]:
+                return labels
+    return ()
+
+
+def labels_to_learn(dataset, options):
+    """The labels of the training images, an ascending tuple. Raises InputError if this run cannot learn them."""
+    if dataset.train_labels is None:
+        raise InputError(
+            f"{dataset.source}: has no labels; --recipe {options.recipe} needs one for each image (y_train)"
+        )
+    labels = tuple(np.unique(dataset.train_labels).tolist())
+    if not FEWEST <= len(labels) <= MOST:
+        raise InputError(
+            f"{dataset.source}: has {len(labels)} different labels; --recipe {options.recipe} needs {FEWEST} to {MOST}"
+        )
+    if options.latent_dim < len(labels):
+        raise InputError(
+            f"--latent-dim {options.latent_dim}: is less than the number of labels; give {len(labels)} or more"
+        )
+    return labels
