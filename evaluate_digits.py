@@ -145,8 +145,8 @@ def draw(path, count, seed):
     """uint8 [count, 28, 28]: the images that `generate` writes for this seed with the generator in a .keras file."""
     import numpy as np
 
+    from support.drawing import BLOCK, draw_digits
     from support.results.models import ModelError, load_generator
-    from wgan_handwritten_digits import BLOCK, draw_digits
 
     images, done = np.empty((count, 28, 28), np.uint8), 0  # collecting the parts in a list would need twice the memory
     parts = draw_digits(load_generator(path), count, seed)

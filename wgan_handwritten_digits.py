@@ -5,9 +5,9 @@
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
-    python wgan_handwritten_digits.py train              train, and save the models
     python wgan_handwritten_digits.py generate           write 25,000 digits with the saved generator
     python wgan_handwritten_digits.py interpolate        write a walk between digits, as an animation
+    python wgan_handwritten_digits.py write 2026         write a number in handwriting (needs --recipe cwgan)
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
 critic C gives an image a score. It is trained to score real images high and generated images low. The generator is
@@ -32,12 +32,14 @@ import numpy as np
 from support.command_line import endings
 from support.command_line.options import Options, complete
 from support.datasets.loading import MNIST, load_dataset
-from support.labels import DIGITS, labels_of, labels_to_learn, layer_name
+from support.drawing import draw_digits, draw_latents, draw_styles, set_choice, to_pixels
+from support.evaluation import sorting
+from support.labels import DIGITS, check_request, labels_of, labels_to_learn, layer_name
 from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
-from support.results import folders, image_folder, pictures
+from support.results import digit_files, folders, pictures
 from support.results.files import part_of
 from support.results.models import find_generator
 from support.results.run_files import describe_run
@@ -47,7 +49,6 @@ VERSION = "0.3.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
 CHOICE = 6.0  # norm of the vector that encodes the choice; that of 64 normal latent numbers is about 8
 AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
-BLOCK = 500  # always draw this many at once: the batch size could change the rounding
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
@@ -116,8 +117,8 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None, labels=()):
     if choices:
         # The softmax of 1000 times the numbers is near 1 for the largest, 0 for the rest. With bfloat16 (training on
         # CPUs with AMX), in 1 of 200 vectors the two largest numbers round to one value: each gets a half.
-        one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
         name = layer_name(labels) if labels else "choice"
+        one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
         choice = layers.Dense(choices, activation="softmax", name=name, **one_hot)(latent)
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
     for layer in (
@@ -140,24 +141,10 @@ NETWORKS = {"convolutional": (build_critic, build_generator), **OTHER_NETWORKS}
 
 def build_networks(options, labels, layers=None):
     """The critic and the generator of options.recipe. labels: those of the dataset, used by cwgan only."""
-    recipe, seed = RECIPES[options.recipe], options.seed
+    recipe = RECIPES[options.recipe]
     build_critic, build_generator = NETWORKS[recipe.networks]
-    more = {"labels": labels} if recipe.conditional else {}
-    critic = build_critic(seed, layers, **more)
-    return critic, build_generator(options.latent_dim, recipe.choices, seed, layers, **more)
-
-
-def set_choice(latents, numbers, choices):
-    """Latent vectors [..., latent_dim] whose largest among the first `choices` is that of `numbers`, int [...].
-
-    It and the one that was the largest exchange their values, so the vectors stay normally distributed.
-    """
-    first, rest = tf.split(latents, [choices, -1], -1)
-    wanted = tf.one_hot(numbers, choices, True, False)
-    largest = tf.one_hot(tf.argmax(first, -1), choices, True, False)
-    low = tf.reduce_sum(tf.where(wanted, first, 0.0), -1, keepdims=True)
-    first = tf.where(wanted, tf.reduce_max(first, -1, keepdims=True), tf.where(largest, low, first))
-    return tf.concat([first, rest], -1)
+    same = {"seed": options.seed, "layers": layers} | ({"labels": labels} if recipe.conditional else {})
+    return build_critic(**same), build_generator(options.latent_dim, recipe.choices, **same)
 
 
 def pick_scores(scores, latents):
@@ -333,7 +320,7 @@ def train(dataset, options=None):
     """
     options = complete(options or Options(), RECIPES)
     replicas.start(options)
-    labels = labels_to_learn(dataset, options) if RECIPES[options.recipe].conditional else ()
+    labels = labels_to_learn(dataset, options, RECIPES)
     with replicas.scope():
         training = build_training(options, labels)
     about = describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
@@ -350,90 +337,58 @@ def train(dataset, options=None):
     return training.average, critic
 
 
-# ---------------------------------------------------------------------------------------------------- drawing digits
-def to_pixels(images):
-    """Images [n, 28, 28, 1] in [-1, 1] -> uint8 [n, 28, 28], 0 to 255."""
-    return tf.cast(tf.round(tf.clip_by_value(images[..., 0] * 127.5 + 127.5, 0.0, 255.0)), tf.uint8)
+# ------------------------------------------------------------------------------------------------ the other steps
+def generate(generator, about, options):
+    """Writes the digits, or the shard's part of them, as PNG files or as an array. about: kept beside them."""
+    labels, numbers = labels_of(generator), part_of(options.images, options.shard)
+    if options.digits and not labels:
+        about |= {"labels_by": "classifier"}
+        digits = sorting.keep(draw_digits(generator, sys.maxsize, options.seed), options.digits, numbers)
+    else:
+        digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
+    digit_files.save(digits, options, {**about, "seed": options.seed, "labels": options.digits or labels})
 
 
-def draw_latents(seed, block, latent_dim):
-    """The latent vectors of a block of digits: float32 [BLOCK, latent_dim], normal, a function of these three alone."""
-    return randomness.normal([BLOCK, latent_dim], tf.stack([seed, block]))
-
-
-@functools.lru_cache(maxsize=4)
-def compile_drawing(generator):
-    """The function (block, seed, choices) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once.
-
-    choices: int [BLOCK], which of its labels a generator with labels draws.
-    """
-    labels = labels_of(generator)
-
-    def draw_block(block, seed, choices):
-        latents = draw_latents(seed, block, generator.input_shape[-1])
-        latents = set_choice(latents, choices, len(labels)) if labels else latents
-        return to_pixels(generator(latents, training=False))
-
-    return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
-
-
-def draw_digits(generator, stop, seed=0, first=0, digits=None):
-    """Yields the digits `first` to `stop` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
-
-    generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. digits: if it has labels, those
-    to draw in turn; by default all. Digit i depends on the generator, the seed, `digits` and i alone: it is always made
-    from the same latent vector, at the same place of a block.
-    """
-    draw_block, labels = compile_drawing(generator), labels_of(generator)
-    turns = np.searchsorted(labels, digits or labels or [0])
-    for start in range(first - first % BLOCK, stop, BLOCK):
-        choices = turns[(start + np.arange(BLOCK)) % len(turns)]
-        digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed), tf.constant(choices)).numpy()
-        yield digits[max(first - start, 0) : stop - start]
-
-
-def generate(generator, options, about):
-    """Writes the digits, or the shard's part of them, as PNG files. about: kept beside them, a dictionary."""
-    numbers = part_of(options.images, options.shard)
-    digits = draw_digits(generator, numbers.stop, options.seed, numbers.start)
-    image_folder.write(options.images_dir, digits, options.images, about, options.shard)
-
-
-def interpolate(generator, options):
+def interpolate(generator, about, options):
     """Writes a walk between latent points as an animation. A seed's point is the latent vector of its first digit."""
     points = [draw_latents(seed, 0, generator.input_shape[-1])[0].numpy() for seed in options.walk]
     ways = pictures.walk(points, options.frames)
     pictures.save_walk(options.models_dir, [np.asarray(to_pixels(generator(way, training=False))) for way in ways])
 
 
+def write(generator, about, options):
+    """Writes a number in handwriting: in each line another hand, a style that all latent vectors of the line share."""
+    styles, labels = draw_styles(options, generator.input_shape[-1]), labels_of(generator)
+    choices = np.searchsorted(labels, [[int(digit) for digit in options.number]] * options.lines)
+    latents = set_choice(styles, choices, len(labels))
+    pictures.save_writing(options, [to_pixels(generator(line, training=False)).numpy() for line in latents])
+
+
 # ------------------------------------------------------------------------------------------------------------- main
 def run(options):
     """Takes the steps that `options` ask for, in turn."""
-    training = "train" in options.steps and not options.summary
+    training = "train" in options.steps
+    if options.summary:
+        return [network.summary() for network in build_networks(options, DIGITS)]
     if training and not options.data and not MNIST.exists():
         replicas.start(options)  # Keras has a copy of MNIST
     dataset = load_dataset(options.data) if training else None
     replicas.start(options, training)
-    if options.summary:
-        networks = build_training(options)
-        networks.critic.summary()
-        networks.generator.summary()
-    elif training and not replicas.is_chief():  # only the chief writes
+    found = None if training else find_generator(options)
+    labels = labels_of(found[0]) if found else labels_to_learn(dataset, options, RECIPES)
+    check_request(options, labels)
+    if training and not replicas.is_chief():  # only the chief writes
         train(dataset, options)
         replicas.wait_for_all()
-    else:
-        found = None if training else find_generator(options)
-        with folders.reserved(options):
-            if training:
-                train(dataset, options)
-            if options.steps != ("train",):
-                generator, about = found or find_generator(options)
-            if "generate" in options.steps:
-                generate(generator, options, {"seed": options.seed, **about})
-            if "interpolate" in options.steps:
-                interpolate(generator, options)
-            replicas.wait_for_all()
-        endings.say_next_steps(options)
+        return
+    with folders.reserved(options, labelled=bool(labels or options.digits)):
+        if training:
+            train(dataset, options)
+        for step in (generate, interpolate, write):
+            if step.__name__ in options.steps:
+                step(*(found or find_generator(options)), options)
+        replicas.wait_for_all()
+    endings.say_next_steps(options)
 
 
 def main(arguments=None):

@@ -6,13 +6,12 @@ vector of the largest of the first latent numbers, one number for each label, in
 
 import re
 
-import numpy as np
-
 from support.errors import InputError
 
 DIGITS = tuple(range(10))
 FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
 PREFIX = "labels_"
+PRETRAINED = "saved_models/pretrained/cwgan/generator.keras"
 
 
 def read_labels(text):
@@ -55,13 +54,34 @@ def labels_of(generator):
     return ()
 
 
-def labels_to_learn(dataset, options):
-    """The labels of the training images, an ascending tuple. Raises InputError if this run cannot learn them."""
+def check_request(options, labels):
+    """Raises InputError if a generator with these labels, () for none, cannot do what the options ask for."""
+    known = labels or DIGITS
+    if missing := set(options.digits or ()) - set(known):
+        whose = "the labels of the images are" if labels else "a generator without labels draws"
+        raise InputError(f"--digits: there is no {min(missing)}; {whose} {write_labels(known)}")
+    if "write" in options.steps:
+        if not labels:
+            raise InputError(
+                "write: this generator has no labels, so it cannot be asked for a digit; train one with "
+                f"--recipe cwgan, or use --model {PRETRAINED}"
+            )
+        if not set(map(int, options.number)) <= set(labels) <= set(DIGITS):
+            raise InputError(f"write {options.number}: this generator draws the labels {write_labels(labels)}")
+
+
+def labels_to_learn(dataset, options, recipes):
+    """The labels of the training images, an ascending tuple; () for a recipe that uses no labels.
+
+    recipes: by name. Raises InputError if this run cannot learn the labels.
+    """
+    if not recipes[options.recipe].conditional:
+        return ()
     if dataset.train_labels is None:
         raise InputError(
             f"{dataset.source}: has no labels; --recipe {options.recipe} needs one for each image (y_train)"
         )
-    labels = tuple(np.unique(dataset.train_labels).tolist())
+    labels = tuple(sorted(set(dataset.train_labels.tolist())))
     if not FEWEST <= len(labels) <= MOST:
         raise InputError(
             f"{dataset.source}: has {len(labels)} different labels; --recipe {options.recipe} needs {FEWEST} to {MOST}"

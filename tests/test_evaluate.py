@@ -333,7 +333,7 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     assert "30 images" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
-    from wgan_handwritten_digits import draw_digits
+    from support.drawing import draw_digits
 
     drawn = evaluate_digits.draw(tmp_path / "generator.keras", 30, 5)
     np.testing.assert_array_equal(drawn, np.concatenate(list(draw_digits(generator, 30, 5))))

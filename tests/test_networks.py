@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 import wgan_handwritten_digits as wgan
+from support import drawing
 from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
 from support.datasets import loading
@@ -158,10 +159,10 @@ def test_the_running_average_follows_the_generator(images):
 
 def test_digits_are_uint8_and_cover_the_scale():
     generator = wgan.build_generator(16)
-    parts = list(wgan.draw_digits(generator, wgan.BLOCK + 3))
-    assert [part.shape for part in parts] == [(wgan.BLOCK, 28, 28), (3, 28, 28)]
+    parts = list(wgan.draw_digits(generator, drawing.BLOCK + 3))
+    assert [part.shape for part in parts] == [(drawing.BLOCK, 28, 28), (3, 28, 28)]
     assert all(part.dtype == np.uint8 for part in parts)
-    latents = wgan.draw_latents(0, 0, 16)
+    latents = drawing.draw_latents(0, 0, 16)
     expected = np.round((generator(latents, training=False).numpy()[..., 0] + 1) * 127.5)
     assert np.abs(parts[0].astype(float) - expected).max() <= 1
 

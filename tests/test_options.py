@@ -113,7 +113,7 @@ def test_the_help_names_every_option_and_the_recipes_defaults(tmp_path):
     process = run_script("--help", cwd=tmp_path)
     assert process.returncode == 0
     for name in vars(Options()):
-        assert name == "steps" or "--" + name.replace("_", "-") in process.stdout
+        assert name in ("steps", "number") or "--" + name.replace("_", "-") in process.stdout
     assert "wgan-paper 0.01" in " ".join(process.stdout.split())
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 from test_networks import with_plain_gradients
 
 import wgan_handwritten_digits as wgan
+from support import drawing
 from support.machine import randomness, replicas
 from support.machine.devices import import_tensorflow, tf
 from support.results.models import load_generator
@@ -23,9 +24,9 @@ PRETRAINED = ROOT / "saved_models/pretrained/wgan/generator.keras"
 def xla(monkeypatch):
     """Iterations and drawings are compiled with XLA, as on a GPU."""
     monkeypatch.setattr(replicas, "use_xla", lambda: True)
-    wgan.compile_drawing.cache_clear()
+    drawing.compile_drawing.cache_clear()
     yield
-    wgan.compile_drawing.cache_clear()
+    drawing.compile_drawing.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_an_iteration_is_the_same_with_xla_up_to_rounding(monkeypatch, images, r
     for xla in (False, True):
         monkeypatch.setattr(replicas, "use_xla", lambda xla=xla: xla)
         training = with_plain_gradients(wgan.build_training(asked), 1e-4)
-        wgan.compile_iteration(training, images, asked, 10)()
+        wgan.compile_iteration(training, images, asked, 10, np.arange(len(images)) % 10)()
         networks = (*training.critic.weights, *training.generator.weights, *training.average.weights)
         after.append([training.sums.numpy(), *(weight.numpy() for weight in networks)])
     for without, compiled in zip(*after, strict=True):
@@ -95,19 +96,19 @@ def pixels(generator, stop, seed=7, first=0):
 def test_digit_i_is_the_same_with_xla_in_shards_and_eagerly(xla):
     generator = load_generator(PRETRAINED)
     with_xla = pixels(generator, 600)
-    latents = np.concatenate([wgan.draw_latents(7, block, 64) for block in range(2)])[:600]
-    eager = np.asarray(wgan.to_pixels(generator(latents, training=False))).astype(int)
+    latents = np.concatenate([drawing.draw_latents(7, block, 64) for block in range(2)])[:600]
+    eager = np.asarray(drawing.to_pixels(generator(latents, training=False))).astype(int)
     assert abs(with_xla - eager).max() <= 1
     np.testing.assert_array_equal(pixels(generator, 600, first=450), with_xla[450:])
-    wgan.compile_drawing.cache_clear()
+    drawing.compile_drawing.cache_clear()
     replicas.use_xla = lambda: False
     assert abs(with_xla - pixels(generator, 600)).max() <= 1
 
 
 def test_a_walk_starts_at_the_first_digit_of_each_seed():
     generator = load_generator(PRETRAINED)
-    points = [wgan.draw_latents(seed, 0, 64)[0].numpy() for seed in (5, 9)]
+    points = [drawing.draw_latents(seed, 0, 64)[0].numpy() for seed in (5, 9)]
     for seed, point, way in zip((5, 9), points, walk(points, 4), strict=True):
         np.testing.assert_array_equal(way[0], point)
-        there = np.asarray(wgan.to_pixels(generator(way, training=False)))[0].astype(int)
+        there = np.asarray(drawing.to_pixels(generator(way, training=False)))[0].astype(int)
         assert abs(there - pixels(generator, 1, seed)[0]).max() <= 1

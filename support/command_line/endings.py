@@ -38,7 +38,7 @@ def say_next_steps(options):
     """Prints a line that suggests what to do with the results."""
     commands = []
     if "generate" in options.steps:
-        commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir)}")
+        commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir or options.npz)}")
     if "train" in options.steps:
         folder = f" --models-dir {shlex.quote(options.models_dir)}" if options.models_dir != "saved_models" else ""
         steps = ("interpolate",) if commands else ("generate", "interpolate")

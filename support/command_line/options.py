@@ -1,67 +1,23 @@
 """The command line: a dataclass of options, their checks and help. It answers at once: standard library only."""
 
 import argparse
-import math
 from dataclasses import dataclass, field, fields, replace
 
+from support.command_line.values import (
+    array_path,
+    digits,
+    number,
+    path,
+    positive_number,
+    shard,
+    whole_number,
+    whole_numbers,
+)
 from support.errors import InputError, one_line
 
-STEPS = ("train", "generate", "interpolate")
+STEPS = ("train", "generate", "interpolate", "write")
 DEFAULT_STEPS = STEPS[:2]
-
-
-def whole_number(least, most):
-    """A function for argparse that converts text to a whole number from `least` to `most`."""
-
-    def read(text):
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not in the range {least} to {most}")
-        return value
-
-    return read
-
-
-def positive_number(most):
-    """A function for argparse that converts text to a number above 0, at most `most`."""
-
-    def read(text):
-        try:
-            value = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not (math.isfinite(value) and 0 < value <= most):
-            raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and at most {most:g}")
-        return value
-
-    return read
-
-
-def whole_numbers(text):
-    """Converts text such as "1,2,3" to two or more whole numbers, a tuple, for argparse."""
-    read = whole_number(0, 2**31 - 1)
-    numbers = tuple(read(part) for part in text.split(","))
-    if len(numbers) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is one number; give two or more, as in 1,2,3")
-    return numbers
-
-
-def shard(text):
-    """Converts text of the form I/N to a pair of whole numbers, I from 1 to N, for argparse."""
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 1 to N, as in 2/8")
-    return int(part), int(parts)
-
-
-def path(text):
-    """`text` if it can be a path, for argparse: not empty and without a zero byte."""
-    if not text or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path")
-    return text
+MOST_IN_ARRAY = 2_000_000  # digits in an .npz file: this program reads no more from one
 
 
 def _option(default, help_text, read=None, step=None, **more):
@@ -75,6 +31,7 @@ class Options:
     """What a run does. Each field is an option of the command line. None means the recipe's value, if it has one."""
 
     steps: tuple = DEFAULT_STEPS
+    number: str = None  # what the step "write" writes: the word after it
     recipe: str = _option("wgan", "which GAN to train", step="train")
     epochs: int = _option(
         None,
@@ -93,8 +50,23 @@ class Options:
         None, "initial learning rate of the critic; the generator's is in proportion", positive_number(1e9), "train"
     )
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
-    images: int = _option(25_000, "number of PNG files to write", whole_number(1, 100_000_000), "generate")
+    images: int = _option(25_000, "number of digits to write", whole_number(1, 100_000_000), "generate")
+    digits: tuple = _option(
+        None,
+        "draw only these, each as often as the others; a generator without labels draws more, and the digit classifier "
+        "keeps those that it is sure of (default: all)",
+        digits,
+        "generate",
+        metavar="7|3,5|0-4",
+    )
     images_dir: str = _option("generated_images", "folder for the PNG files", path, "generate")
+    npz: str = _option(
+        None,
+        "write the digits to this file instead, as x_train and y_train; with --images-dir, also PNG files",
+        array_path,
+        "generate",
+        metavar="FILE.npz",
+    )
     shard: tuple = _option(
         None,
         "write only part I of N; N processes, on one or several machines, write all images",
@@ -102,12 +74,14 @@ class Options:
         "generate",
         metavar="I/N",
     )
-    models_dir: str = _option("saved_models", "folder for models, files of a training run, and interpolation.*", path)
+    models_dir: str = _option(
+        "saved_models", "folder for models, files of a training run, interpolation.* and number_*.png", path
+    )
     model: str = _option(
         None,
         "draw with this .keras file (default: generator.keras in --models-dir)",
         path,
-        ("generate", "interpolate"),
+        STEPS[1:],
         metavar="FILE",
     )
     walk: tuple = _option(
@@ -118,6 +92,8 @@ class Options:
         metavar="N,N,...",
     )
     frames: int = _option(20, "pictures from one latent vector to the next", whole_number(1, 1_000), "interpolate")
+    lines: int = _option(1, "how often to write the number, each time in another hand", whole_number(1, 100), "write")
+    transparent: bool = _option(False, "write black on transparent paper instead of white on black", step="write")
     data: str = _option(
         None,
         "train on this .npz file (keys as in keras.datasets), folder of IDX files or folder of images, 28x28 grey "
@@ -126,7 +102,7 @@ class Options:
         "train",
         metavar="PATH",
     )
-    seed: int = _option(0, "seed of all random numbers", whole_number(0, 2**31 - 1), ("train", "generate"))
+    seed: int = _option(0, "seed of all random numbers", whole_number(0, 2**31 - 1), ("train", "generate", "write"))
     resume: bool = _option(
         False, "resume the training run in --models-dir; a finished one needs a larger --epochs", step="train"
     )
@@ -163,7 +139,7 @@ def _parser(recipes, description, version):
     steps = f"steps to run, always in this order (default: {' '.join(DEFAULT_STEPS)})"
     parser.add_argument("steps", nargs="*", metavar="{" + ",".join(STEPS) + "}", help=steps)
     parser.add_argument("--version", action="version", version=version)
-    for item in fields(Options)[1:]:
+    for item in fields(Options)[2:]:
         name, default, about = item.name, item.default, item.metadata
         arguments = dict(about["more"], help=about["help"], default=argparse.SUPPRESS)
         if name == "recipe":
@@ -190,11 +166,18 @@ def read_options(arguments, recipes, description, version):
     """
     parser = _parser(recipes, description, version)
     given = vars(parser.parse_intermixed_args(arguments))
+    if "write" in given["steps"]:
+        after = given["steps"].index("write") + 1
+        try:
+            given["number"] = number(given["steps"].pop(after))
+        except (IndexError, argparse.ArgumentTypeError) as error:
+            said = "" if isinstance(error, IndexError) else f"{error}; "
+            parser.error(f"write: {said}give the number to write, as in `write 2026`")
     for step in given["steps"]:
         if step not in STEPS:
             parser.error(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
     given["steps"] = tuple(step for step in STEPS if step in given["steps"]) or DEFAULT_STEPS
-    for item in fields(Options)[1:]:
+    for item in fields(Options)[2:]:
         steps = item.metadata["step"]
         if item.name in given and steps and not set(steps) & set(given["steps"]):
             names = " or ".join(map(repr, steps))
@@ -207,6 +190,10 @@ def read_options(arguments, recipes, description, version):
         parser.error("--model replaces the step 'train': leave 'train' out, as in `generate --model FILE`")
     if given.get("shard") and given["steps"] != ("generate",):
         parser.error("--shard works with the step 'generate' only: train first, then start the shards")
+    if given.get("npz"):
+        given.setdefault("images_dir", None)
+        if given.get("shard") or given.get("images", 0) > MOST_IN_ARRAY:
+            parser.error(f"--npz: one file holds at most {MOST_IN_ARRAY:,} digits, and is written without --shard")
     return complete(Options(**given), recipes)
 
 
@@ -221,7 +208,7 @@ def complete(options, recipes):
     missing = {name for name in recipe if getattr(options, name, 0) is None}
     options = replace(options, **{name: recipe[name] for name in missing})
     values = {}
-    for item in fields(options)[1:]:
+    for item in fields(options)[2:]:
         value, read = getattr(options, item.name), item.metadata["read"]
         if read and value is not None and not isinstance(value, (tuple, list)):
             try:

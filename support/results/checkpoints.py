@@ -17,7 +17,18 @@ from support.results.ownership import is_ours
 KEPT = 2
 # Options that a resumed run may change.
 MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
-MAY_CHANGE |= {"walk", "frames", "tensorboard", "worker_timeout", "shard"}
+MAY_CHANGE |= {
+    "walk",
+    "frames",
+    "tensorboard",
+    "worker_timeout",
+    "shard",
+    "digits",
+    "npz",
+    "number",
+    "lines",
+    "transparent",
+}
 DECIDE = ("options", "recipe", "data")  # the groups of a record in which two different runs differ
 
 

@@ -29,7 +29,7 @@ from support.paths import ABSENT, kind, read_json
 from support.results import files
 from support.results.files import WORKING, FolderError, alone, part_of
 
-MANIFEST = "digits.json"
+MANIFEST, LABELS = "digits.json", "labels.csv"
 NOT_OURS = "was not written by this program; move it, or choose another --images-dir"
 
 
@@ -56,11 +56,12 @@ def manifest_of(folder, names):
     return manifest if manifest and all(_is_one_of(name, manifest["images"]) for name in names) else None
 
 
-def _find_foreign(folder, total):
+def _find_foreign(folder, total, labelled):
     """The path of something that is not ours but that a set of `total` images would replace, or None."""
     manifest = _read_manifest(folder)
-    if not manifest and kind(folder / MANIFEST, follow_links=False) != ABSENT:
-        return folder / MANIFEST
+    for name, ours in ((MANIFEST, manifest), (LABELS, not labelled or (manifest and manifest.get("labels")))):
+        if not ours and kind(folder / name, follow_links=False) != ABSENT:
+            return folder / name
     with os.scandir(folder) as entries:
         for entry in entries:
             if _is_one_of(entry.name, manifest["images"] if manifest else 0):
@@ -88,7 +89,7 @@ def _unfinished(working, shard):
             yield path
 
 
-def check(folder, total, shard=None):
+def check(folder, total, shard=None, labelled=False):
     """Raises FolderError if the images need too much space or would replace others' files. Changes nothing."""
     folder, existing = Path(folder), files.check_folder(folder)
     working, left = folder / WORKING, 0
@@ -97,7 +98,7 @@ def check(folder, total, shard=None):
             if kind(working, follow_links=False) != "folder" or not all(map(_is_part_of_ours, working.iterdir())):
                 raise FolderError(f"{working}: {NOT_OURS}")
             left = sum(len(names) for path in _unfinished(working, shard) for _, _, names in os.walk(path))
-        if folder == existing and (foreign := _find_foreign(folder, total)):
+        if folder == existing and (foreign := _find_foreign(folder, total, labelled)):
             raise FolderError(f"{foreign}: {NOT_OURS}")
         free = shutil.disk_usage(existing).free + left * 4096
     except OSError as error:
@@ -164,7 +165,7 @@ def finish(folder):
             new = parts[0] if parts and parts.count(parts[0]) == len(parts) else None
             whole = path.name == f"complete-of-{len(parts)}"
             if new and (whole or new == _read_manifest(folder)):  # the latter: a shard ran again for the same images
-                if foreign := _find_foreign(folder, new["images"]):
+                if foreign := _find_foreign(folder, new["images"], bool(new.get("labels"))):
                     raise FileExistsError(errno.EEXIST, NOT_OURS, str(foreign))
                 path.rename(working / "swapping")
                 _swap(folder)
@@ -199,6 +200,13 @@ def _encode_ahead(parts):
             yield encoded
 
 
+def _write_labels(path, total, labels):
+    """Writes the file name and the label of each of `total` images. labels: in turn."""
+    with files.write_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write("file,digit\n")
+        file.writelines(f"{image_name(i, total)},{labels[i % len(labels)]}\n" for i in range(total))
+
+
 def _swap(folder):
     """Moves the images in "swapping" to `folder` and removes those of the old set. After a crash, it can run again."""
     swapping = folder / WORKING / "swapping"
@@ -208,8 +216,12 @@ def _swap(folder):
         for name in os.listdir(folder) if old else ():
             if _is_one_of(name, old["images"]) and not _is_one_of(name, new["images"]):
                 (folder / name).unlink()
+        if old and old.get("labels") and not new.get("labels"):
+            (folder / LABELS).unlink(missing_ok=True)
         # The manifest comes before the images: it may name images that do not exist yet.
         files.write_text(folder / MANIFEST, (parts[0] / MANIFEST).read_text(encoding="utf-8"))
+        if new.get("labels"):
+            _write_labels(folder / LABELS, new["images"], new["labels"])
         for path in itertools.chain.from_iterable(part.iterdir() for part in parts):
             if path.name != MANIFEST:
                 os.replace(path, folder / path.name)

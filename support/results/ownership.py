@@ -7,8 +7,8 @@ from support.paths import kind
 from support.results.files import FolderError
 
 NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
-SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras")}
-SIGNS |= {".npz": b"record.npy", ".csv": b"epoch,step,", ".json": b'{\n  "about": {'}
+SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras", ".npz")}
+SIGNS |= {".csv": b"epoch,step,", ".json": b'{\n  "about": {'}
 
 
 def is_ours(path, run_id=""):
@@ -28,12 +28,12 @@ def is_ours(path, run_id=""):
     return SIGNS[Path(path).suffix] in ends and run_id.encode() in ends
 
 
-def refuse_others(files, folders):
+def refuse_others(files, folders, option="--models-dir"):
     """Raises FolderError if one of `files` is not ours, or one of `folders` is not a writable folder.
 
-    Each of them may be missing. A folder may be a link to one.
+    Each of them may be missing. A folder may be a link to one. option: what the error advises to change.
     """
-    advice = "move it, or choose another --models-dir"
+    advice = f"move it, or choose another {option}"
     for folder in folders:
         if os.path.lexists(folder) and not (os.path.isdir(folder) and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
             raise FolderError(f"{folder}: is not a folder that can be written to; {advice}")

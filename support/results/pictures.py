@@ -10,6 +10,9 @@ from support.command_line.progress import say
 from support.results.files import write_whole
 from support.results.ownership import NAME, is_ours
 
+WRITING_SCALE = 4  # pixels of the picture of a number for each pixel of a digit
+STEP = 21  # pixels from one digit of a number to the next: the digits of MNIST are at most 20 wide
+
 
 def grid(images, columns):
     """One image, uint8 [height, width]: `images`, uint8 [n, height, width], in rows of `columns`, which divides n."""
@@ -78,6 +81,32 @@ def save_walk(folder, ways):
     save_film(Path(folder, "interpolation.gif"), np.concatenate(ways))
     save_grid(Path(folder, "interpolation.png"), np.concatenate([way[columns] for way in ways]), len(columns))
     say(f"a walk between {len(ways)} latent vectors in {Path(folder, 'interpolation.gif')} and .png")
+
+
+def writing_path(folder, number):
+    """The path of the picture of `number`, a string of digits."""
+    return Path(folder, f"number_{number}.png")
+
+
+def save_writing(options, lines):
+    """Writes a picture of options.number: `lines` of digits, each uint8 [digits, 28, 28], white ink on black paper.
+
+    With options.transparent: black ink on transparent paper.
+    """
+    number = options.number
+    ink = np.zeros([len(lines), 28, 28 + STEP * (len(number) - 1)], np.uint8)
+    for row, line in zip(ink, lines, strict=True):
+        for place, digit in enumerate(line):
+            part = row[:, STEP * place :][:, :28]
+            np.maximum(part, digit, out=part)
+    picture = Image.fromarray(ink.reshape(-1, ink.shape[-1]))
+    if options.transparent:
+        picture = Image.merge("LA", [Image.new("L", picture.size, 0), picture])
+    sign, path = PngImagePlugin.PngInfo(), writing_path(options.models_dir, number)
+    sign.add_text("Software", NAME)
+    with write_whole(path) as temporary:
+        picture.resize([WRITING_SCALE * side for side in picture.size], Image.BICUBIC).save(temporary, pnginfo=sign)
+    say(f"{number} in {path}, {len(lines)} times" if len(lines) > 1 else f"{number} in {path}")
 
 
 def save_curves(path, history, panels):

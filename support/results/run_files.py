@@ -30,10 +30,13 @@ def describe_run(options, recipe, dataset, version, script=None):
     script: the path of the program. Its checksum shows later whether its networks and constants were edited.
     """
     sources = [Path(source) for source in (script, other_gans.__file__, training_layers.__file__) if source]
+    data = {"source": dataset.source, "images": len(dataset.train_images), "sha256": dataset.sha256}
+    if recipe.conditional:
+        data["sha256_labels"] = hashlib.sha256(dataset.train_labels).hexdigest()
     about = {
         "options": asdict(options),
         "recipe": asdict(recipe),
-        "data": {"source": dataset.source, "images": len(dataset.train_images), "sha256": dataset.sha256},
+        "data": data,
         "versions": {"program": version, **devices.package_versions()},
         "device": replicas.describe(),
         "code": {source.name: hashlib.sha256(source.read_bytes()).hexdigest()[:12] for source in sources},
@@ -41,10 +44,11 @@ def describe_run(options, recipe, dataset, version, script=None):
     return json.loads(json.dumps(about, default=str))  # as a checkpoint returns it; a path becomes text
 
 
-def check_folder(folder, steps, epochs=()):
+def check_folder(folder, steps, epochs=(), number=None):
     """Raises FolderError if one of the steps would replace a file in `folder` that is not ours. Changes nothing.
 
-    Every path that a run writes there is listed here. epochs: the numbers of the epochs to come.
+    Every path that a run writes there is listed here. epochs: the numbers of the epochs to come. number: what the step
+    "write" writes.
     """
     written, folders = [], []
     if "train" in steps:
@@ -56,6 +60,8 @@ def check_folder(folder, steps, epochs=()):
         folders += [Path(folder, name) for name in ("training", "training/samples", "training/checkpoints", "previous")]
     if "interpolate" in steps:
         written += [Path(folder, f"interpolation.{suffix}") for suffix in ("gif", "png")]
+    if "write" in steps:
+        written.append(pictures.writing_path(folder, number))
     refuse_others(written, folders)
 
 
@@ -94,7 +100,7 @@ class RunFiles:
         if writes:
             options = about["options"]
             epochs = range(len(self.history) + 1, options.get("epochs", 0) + 1)
-            check_folder(folder, options.get("steps", ("train",)), epochs)
+            check_folder(folder, options.get("steps", ("train",)), epochs, options.get("number"))
             if not resume and (given_up := checkpoints.given_up(self.checkpoints)):
                 warn(given_up)
         self.start = self.saved = time.monotonic()
