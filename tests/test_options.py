@@ -114,7 +114,7 @@ def test_the_help_names_every_option_and_the_recipes_defaults(tmp_path):
     assert process.returncode == 0
     for name in vars(Options()):
         assert name in ("steps", "number") or "--" + name.replace("_", "-") in process.stdout
-    assert "wgan-paper 0.01" in " ".join(process.stdout.split())
+    assert "wgan-paper 0.01" in " ".join(process.stdout.split()).replace("wgan- ", "wgan-")  # broken at its hyphen
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["--epochs", "0"], ["--data", "missing.npz"]])

@@ -136,7 +136,7 @@ def _parser(recipes, description, version):
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = f"steps to run, always in this order (default: {' '.join(DEFAULT_STEPS)})"
+    steps = f"steps to run, always in this order (default: {' '.join(DEFAULT_STEPS)}); give a number after 'write'"
     parser.add_argument("steps", nargs="*", metavar="{" + ",".join(STEPS) + "}", help=steps)
     parser.add_argument("--version", action="version", version=version)
     for item in fields(Options)[2:]:
