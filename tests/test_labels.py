@@ -1,19 +1,21 @@
 """Digits on request: the recipe cwgan, the options --digits and --npz, the step `write`."""
 
 import csv
+import itertools
 import json
 import shutil
 
 import numpy as np
 import pytest
 from conftest import ROOT, TINY, run_script
+from hostile import Row, check
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support import drawing, labels
 from support.datasets.loading import Dataset, load_dataset
 from support.errors import InputError
-from support.evaluation import classifier
+from support.evaluation import classifier, sorting
 from support.machine.devices import import_tensorflow, keras, tf
 from support.results import digit_files, files, image_folder
 from support.results.models import load_generator, save_model
@@ -209,6 +211,12 @@ def test_a_generator_without_labels_draws_until_the_classifier_is_sure(tmp_path)
         assert path.read_bytes() == (tmp_path / "shards" / path.name).read_bytes(), path
 
 
+def test_a_digit_that_never_comes_ends_the_search(monkeypatch):
+    monkeypatch.setattr(sorting, "PATIENCE", 600)
+    with pytest.raises(InputError, match="no clear 7"):
+        list(sorting.keep(itertools.repeat(np.zeros([500, 28, 28], np.uint8)), (7,), range(3)))
+
+
 def fill(folder, total, kinds=()):
     about = {"labels": kinds} if kinds else {}
     image_folder.check(folder, total, labelled=bool(kinds))
@@ -295,3 +303,61 @@ def test_the_digits_of_a_line_share_their_style():
     between = np.einsum("ljd,mjd->jlm", unit, unit)
     assert within.min() > 0.75 and np.sort(between.ravel())[:-16].max() < 0.6
     np.testing.assert_array_equal(drawing.draw_styles(wgan.Options(number="20", lines=2), 64), styles[:2, :2])
+
+
+# ---- requests that cannot be met
+
+
+def save_data(name, **arrays):
+    return lambda folder: np.savez(folder / name, x_train=np.zeros([40, 28, 28], np.uint8), **arrays)
+
+
+def save_letters(folder):
+    save_generator(folder / "m.keras", range(1, 27))
+
+
+def save_digits(folder):
+    save_generator(folder / "m.keras", range(5))
+
+
+WGAN = f"--model '{PRETRAINED}'"
+ONE_KIND = {"y_train": np.zeros(40, np.int64)}
+MANY_KINDS = {"y_train": np.arange(40)}
+REFUSED = [
+    Row("data without labels", save_data("d.npz"), "wgan --recipe cwgan --data d.npz", 2, "has no labels"),
+    Row("one label", save_data("d.npz", **ONE_KIND), "wgan --recipe cwgan --data d.npz", 2, "1 different labels"),
+    Row(
+        "more labels than latent numbers",
+        save_data("d.npz", **MANY_KINDS),
+        "wgan --recipe cwgan --data d.npz --latent-dim 39",
+        2,
+        "give 40 or more",
+    ),
+    Row(
+        "labels that the data lack",
+        save_data("d.npz", **MANY_KINDS),
+        "wgan --recipe cwgan --data d.npz --digits 40",
+        2,
+        "there is no 40",
+    ),
+    Row("a digit of two figures", None, f"wgan generate {WGAN} --digits 11", 2, "there is no 11"),
+    Row("a digit that was not learned", save_digits, "wgan generate --model m.keras --digits 4,5", 2, "there is no 5"),
+    Row("a number of a generator without labels", None, f"wgan write 2026 {WGAN}", 2, "has no labels"),
+    Row("a number of letters", save_letters, "wgan write 12 --model m.keras", 2, "the labels 1-26"),
+    Row("a digit to write that was not learned", save_digits, "wgan write 42 --model m.keras", 0, "number_42"),
+    Row("a digit to write that was not learned", save_digits, "wgan write 45 --model m.keras", 2, "the labels 0-4"),
+    Row("an array in no folder", None, f"wgan generate {WGAN} --npz a/b.npz", 2, "there is no folder"),
+    Row("an array of somebody else", save_data("d.npz"), f"wgan generate {WGAN} --npz d.npz", 2, "--npz"),
+    Row(
+        "a picture of somebody else",
+        lambda folder: (save_digits(folder), Image.new("L", (9, 9)).save(folder / "number_1.png")),
+        "wgan write 1 --model m.keras --models-dir .",
+        2,
+        "number_1.png",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: f"{row.what} {row.words}")
+def test_a_request_that_cannot_be_met_ends_in_one_line(row, tmp_path, monkeypatch, capfd):
+    check(row, tmp_path, monkeypatch, capfd)
