@@ -60,7 +60,7 @@ RECIPES = {
     ),
     # Draws the digits that are asked for: the critic gives a score for each label; the label of an image picks one.
     "cwgan": Recipe(
-        epochs=6, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
+        epochs=5, batch_size=16, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
         clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, conditional=True,
     ),
     # The settings of algorithm 1 of the paper, for comparison.
