@@ -24,10 +24,13 @@ def main():
     parser.add_argument("--iterations", type=int, default=20, help="of each recipe in each round")
     options = parser.parse_args()
     devices.import_tensorflow("cpu")
-    images = loading.load_dataset().train_images
+    dataset = loading.load_dataset()
+    images, labels = dataset.train_images, dataset.train_labels
     asked = {name: wgan.complete(wgan.Options(recipe=name), wgan.RECIPES) for name in wgan.RECIPES}
     training = {name: wgan.build_training(some) for name, some in asked.items()}
-    iterate = {name: wgan.compile_iteration(training[name], images, some, 10_000) for name, some in asked.items()}
+    iterate = {
+        name: wgan.compile_iteration(training[name], images, some, 10_000, labels) for name, some in asked.items()
+    }
     seconds = {name: [] for name in asked}
     for name in asked:
         iteration_seconds(training[name], iterate[name], 3)  # compiles
