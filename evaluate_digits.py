@@ -75,7 +75,8 @@ def build_parser():
     )
     source.help = (
         "28x28 grey images, white on black; or an array of them (uint8, named images, x_train or arr_0); or a "
-        "generator, from latent vectors to [n, 28, 28, 1] in [-1, 1] (default: %(default)s)"
+        "generator, from latent vectors to [n, 28, 28, 1] in [-1, 1] (default: %(default)s). Labels are read from "
+        "labels.csv in the folder or y_train beside x_train; a generator of --recipe cwgan has them"
     )
     for name, help_text, more in OPTIONS:
         parser.add_argument(name, help=help_text, **more)
@@ -141,21 +142,31 @@ def fault_of_output(target, suffix, source):
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
-def draw(path, count, seed):
-    """uint8 [count, 28, 28]: the images that `generate` writes for this seed with the generator in a .keras file."""
+def open_generator(path, count, seed):
+    """The images that `generate` writes for this seed with the generator in a .keras file, before they are drawn.
+
+    Returns their labels, int64 [count], None if the generator has none; and a function that draws the images, uint8
+    [count, 28, 28].
+    """
     import numpy as np
 
+    from support.labels import labels_of
     from support.results.models import ModelError, load_generator
     from wgan_handwritten_digits import BLOCK, draw_digits
 
-    images, done = np.empty((count, 28, 28), np.uint8), 0  # collecting the parts in a list would need twice the memory
-    parts = draw_digits(load_generator(path), count, seed)
-    for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
-        images[done : done + len(part)] = part
-        done += len(part)
-    if images.min() > 100:
-        raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
-    return images
+    def draw():
+        images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of the parts would need twice the memory
+        parts = draw_digits(generator, count, seed)
+        for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
+            images[done : done + len(part)] = part
+            done += len(part)
+        if images.min() > 100:
+            raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
+        return images
+
+    generator = load_generator(path)
+    labels = np.array(labels_of(generator), np.int64)  # it draws them in turn
+    return np.resize(labels, count) if len(labels) else None, draw
 
 
 def evaluate(options):
@@ -165,7 +176,7 @@ def evaluate(options):
     say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST")
     from support.evaluation import steps
 
-    steps.evaluate(options, lambda path: draw(path, options.images, options.seed))
+    steps.evaluate(options, lambda path: open_generator(path, options.images, options.seed))
 
 
 def train(options):

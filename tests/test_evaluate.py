@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from scipy.ndimage import gaussian_filter
 
 import evaluate_digits
 from support.datasets import loading
-from support.evaluation import classifier, classifier_training, definitions, figures, measuring
+from support.errors import InputError
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring, sources
 from support.evaluation.report import copy_digit
 from support.evaluation.sources import Source, read_source
+from support.labels import DIGITS, layer_name
 from support.machine.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
@@ -335,9 +338,11 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
     from wgan_handwritten_digits import draw_digits
 
-    drawn = evaluate_digits.draw(tmp_path / "generator.keras", 30, 5)
+    labels, draw = evaluate_digits.open_generator(tmp_path / "generator.keras", 30, 5)
+    assert labels is None
+    drawn = draw()
     np.testing.assert_array_equal(drawn, np.concatenate(list(draw_digits(generator, 30, 5))))
-    np.testing.assert_array_equal(drawn[:10], evaluate_digits.draw(tmp_path / "generator.keras", 10, 5))
+    np.testing.assert_array_equal(drawn[:10], evaluate_digits.open_generator(tmp_path / "generator.keras", 10, 5)[1]())
     for path in (tmp_path / "eights").iterdir():
         np.testing.assert_array_equal(np.asarray(Image.open(path)), drawn[int(path.stem[-5:])])
 
@@ -359,8 +364,84 @@ def test_arrays_under_their_names(unseen, tmp_path):
     for arrays in ({"images": images, "other": images[:1]}, {"x_train": images[..., None]}, {"digits": images}):
         np.savez(file, **arrays)
         np.testing.assert_array_equal(read_source(file, None).images, images)
+        assert read_source(file, None).labels is None
     np.savez(file, images)
     np.testing.assert_array_equal(read_source(file, None).images, images)
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def save_labelled(folder, images, labels):
+    """The images as PNG files in a new folder, with their labels beside them."""
+    folder.mkdir()
+    names = [f"digit_{number:05d}.png" for number in range(len(images))]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    rows = [f"{name},{label}\n" for name, label in zip(names, labels, strict=True)]
+    (folder / "labels.csv").write_text("file,digit\n" + "".join(rows), encoding="utf-8", newline="\n")
+    return folder
+
+
+def labelled_generator(path, labels=DIGITS):
+    """A generator whose images have ten white rows, each for a label; the row of its label is black."""
+    layers, latent = keras.layers, keras.Input((len(labels) + 2,))
+    chosen = layers.Dense(len(labels), activation="softmax", use_bias=False, name=layer_name(labels))
+    ink = layers.Dense(784, activation="tanh")
+    generator = keras.Model(latent, layers.Reshape((28, 28, 1))(ink(chosen(latent))))
+    chosen.set_weights([np.eye(len(labels) + 2, len(labels)) * 1000])
+    rows = np.full((len(labels), 28, 28), 9.0)
+    rows[np.arange(len(labels)), labels] = -9
+    ink.set_weights([rows.reshape(-1, 784), np.zeros(784)])
+    generator.save(path)
+    return path
+
+
+@pytest.mark.parametrize("labels", [DIGITS, (2, 3, 7)])
+def test_labels_of_a_generator_are_those_that_it_draws(tmp_path, labels):
+    path = labelled_generator(tmp_path / "generator.keras", labels)
+    source = read_source(path, partial(evaluate_digits.open_generator, count=520, seed=1), for_training=True)
+    assert source.labels.dtype == np.int64
+    np.testing.assert_array_equal(source.labels, [labels[number % len(labels)] for number in range(520)])
+    np.testing.assert_array_equal(source.images[:, :10, 0].argmin(axis=1), source.labels)
+
+
+def test_labels_of_a_folder_and_of_an_array(tmp_path, unseen):
+    images, labels = unseen[0][:130], unseen[1][:130]
+    folder = save_labelled(tmp_path / "digits", images, labels)
+    np.savez(tmp_path / "digits.npz", x_train=images, y_train=labels.astype(np.uint8))
+    for path in (folder, tmp_path / "digits.npz"):
+        source = read_source(path, None, for_training=True)
+        np.testing.assert_array_equal(source.labels, labels)
+        np.testing.assert_array_equal(source.images, images)
+        assert source.labels.dtype == np.int64
+    # Labels of other images are not read.
+    np.savez(tmp_path / "digits.npz", images=images, x_train=images[:1], y_train=labels[:1])
+    assert read_source(tmp_path / "digits.npz", None).labels is None
+
+
+def test_labels_that_are_not_digits_are_not_used(tmp_path, unseen):
+    images, labels = unseen[0][:130], unseen[1][:130] + 1
+    labels[7] = 10
+    folder = save_labelled(tmp_path / "letters", images, labels)
+    np.savez(tmp_path / "letters.npz", x_train=images, y_train=labels)
+    generator = labelled_generator(tmp_path / "letters.keras", tuple(range(1, 11)))
+    for path in (folder, tmp_path / "letters.npz", generator):
+        open_generator = partial(evaluate_digits.open_generator, count=20, seed=0)
+        assert read_source(path, open_generator).labels is None
+        with pytest.raises(InputError, match="a label from 0 to 9 .* its labels are 1 to 10"):
+            read_source(path, open_generator, for_training=True)
+
+
+def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(sources, "read_images", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match="it has none"):
+        read_source(folder, None, for_training=True)
+    with pytest.raises(InputError, match="it has none"):
+        read_source(tmp_path / "a.keras", lambda path: (None, lambda: pytest.fail("drawn")), for_training=True)
+
+
+# ---- more of the program ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow
 
 
-def evaluate(options, draw):
+def evaluate(options, open_generator):
     """Measures the images of options.source, prints the figures, and writes what the options ask for.
 
-    draw: a function from the path of a generator to uint8 [n, 28, 28]. Raises InputError.
+    open_generator: see read_source. Raises InputError.
     """
     record = classifier.read_record()
     if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
         import_tensorflow(options.device)
-    source = read_source(options.source, draw)
+    source = read_source(options.source, open_generator)
     if options.labels:
         report.check_names(source)
     import_tensorflow(options.device)
