@@ -9,6 +9,7 @@
     python evaluate_digits.py saved_models/generator.keras          25,000 digits drawn by this generator
     python evaluate_digits.py FOLDER --page page.png                the pictures behind the figures
     python evaluate_digits.py FOLDER --digit 7 --copy-to sevens     only the sevens
+    python evaluate_digits.py FOLDER --gan-train                    how well they train a classifier of real digits
 
 The figures use a digit classifier that comes with the repository, so figures from different machines can be compared.
 The column "real" shows the best possible figures: those of 10,000 real training images, measured as if they had been
@@ -26,10 +27,11 @@ from pathlib import Path
 from support.command_line.options import OneLineParser, path, whole_number
 from support.command_line.progress import open_standard_error, say, watch
 from support.errors import InputError
-from support.evaluation.definitions import COMPARED, FIGURES
+from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
 from support.machine.devices import import_tensorflow, keras, tf
 from support.paths import ABSENT, kind
 
+MINUTES = "about 3 minutes on two CPU cores"  # how long --gan-train takes
 LONGEST_NAME = 200  # bytes of a file name; most disks allow 255, and the temporary file has a longer name
 
 
@@ -49,8 +51,10 @@ OPTIONS = [
     ("--copy-to", "copy the images of --digit to this new folder", {"type": path_option, "metavar": "DIR"}),
     ("--page", "draw the images with the highest and lowest confidence for each digit, nearest training images, the "
      "shares of the digits and the figures", {"type": path_option, "metavar": "FILE.png"}),
-    ("--images", "number of images that a generator draws (default: %(default)s)",
-     {"type": whole_number(1, 1_000_000), "default": 25_000, "metavar": "N"}),
+    ("--gan-train", f"train a second classifier on the images and their labels, {MINUTES}; see GAN-train below",
+     {"action": "store_true"}),
+    ("--images", f"number of images that a generator draws (default: 25000; with --gan-train: {TRAINED_ON})",
+     {"type": whole_number(1, 1_000_000), "metavar": "N"}),
     ("--seed", "seed of the images that a generator draws, or of --train-classifier (default: %(default)s)",
      {"type": whole_number(0, 2**31 - 1), "default": 0, "metavar": "N"}),
     ("--device", "where to compute; auto: on a GPU if TensorFlow finds one (default: %(default)s)",
@@ -66,7 +70,8 @@ def build_parser():
         description=(__doc__ or "").split("\n\n")[0],
         epilog=f"figures (↑ higher is better, ↓ lower is better, ≈ as for real digits):\n{definitions}\n\n"
         f"* compares {COMPARED:,} of the images, drawn at random, with MNIST's 10,000 test or 60,000 training images.\n"
-        "real: the figures of 10,000 training images, measured as if they had been generated.",
+        "real: the figures of 10,000 training images, measured as if they had been generated. GAN-train: of all "
+        f"{TRAINED_ON:,}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -93,6 +98,7 @@ def read_options(arguments=None):
         fault = f"{error.filename}: {error.strerror}"
     if fault:
         parser.error(fault)
+    options.images = options.images or (TRAINED_ON if options.gan_train else 25_000)
     return options
 
 
@@ -173,7 +179,8 @@ def evaluate(options):
     """Prints one line at once, because the imports take seconds. Then evaluates the images of options.source."""
     generator = options.source.suffix == ".keras" and options.source.is_file()
     first = f"drawing {options.images:,} images with seed {options.seed}" if generator else "reading the images"
-    say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST")
+    last = f", training a classifier on them ({MINUTES})" if options.gan_train else ""
+    say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST{last}")
     from support.evaluation import steps
 
     steps.evaluate(options, lambda path: open_generator(path, options.images, options.seed))

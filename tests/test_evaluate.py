@@ -18,13 +18,14 @@ from scipy.ndimage import gaussian_filter
 import evaluate_digits
 from support.datasets import loading
 from support.errors import InputError
-from support.evaluation import classifier, classifier_training, definitions, figures, measuring, sources
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring, report, sources, steps
 from support.evaluation.report import copy_digit
 from support.evaluation.sources import Source, read_source
 from support.labels import DIGITS, layer_name
 from support.machine.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
+SHIPPED = classifier.RECORD
 N = 3000  # images a measurement in most tests here
 
 
@@ -78,7 +79,9 @@ def test_what_real_digits_get_is_what_the_record_says(dataset, model):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
     recorded = json.loads(classifier.RECORD.read_text(encoding="utf-8"))["real"]
     images = figures.drawn(dataset.train_images, definitions.COMPARED)
-    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images)
+    labels = figures.drawn(dataset.train_labels, definitions.COMPARED)
+    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images, labels=labels)
+    now["gan_train"] = recorded["gan_train"]  # of 60,000 images; it takes minutes
     assert now.keys() == recorded.keys()
     for key, value in recorded.items():
         assert now[key] == pytest.approx(value, rel=0.02, abs=1e-4), key
@@ -141,6 +144,66 @@ def test_memorised_training_images_are_found(measured, perfect, small):
     noisy = some + np.random.default_rng(0).normal(0, 4, some.shape)
     noisy = measured(noisy.clip(0, 255).astype(np.uint8))
     assert noisy["copies"] > 0.99 * N and noisy["nearest_distance"] < 0.2 * perfect["nearest_distance"]
+
+
+@pytest.fixture(scope="module")
+def tiny_dataset(small):
+    """For what does not depend on the data that it is compared with."""
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    return replace(small, **{name: getattr(small, name)[:100] for name in names})
+
+
+def test_gan_test_is_the_share_of_labels_that_the_classifier_confirms(unseen, tiny_dataset, model):
+    images, labels = unseen
+    classified = classifier.classify(model, images)
+
+    def gan_test(labels):
+        return measuring.measure(images, tiny_dataset, model, classified, labels=labels)[0]["gan_test"]
+
+    assert 0.99 < gan_test(labels) < 1
+    assert 0.06 < gan_test(np.random.default_rng(0).permutation(labels)) < 0.14
+    assert gan_test(classified.labels) == 1 and gan_test(None) is None
+
+
+@pytest.fixture(scope="module")
+def trained(small):
+    """GAN-train of some images with labels, with a fortieth of the training, tested on 3,000 images."""
+    return partial(classifier_training.gan_train, dataset=small, seen=15_000)
+
+
+@pytest.mark.slow
+def test_gan_train_needs_the_right_labels(unseen, trained):
+    images, labels = unseen
+    right, shuffled = trained(images, labels), trained(images, np.random.default_rng(0).permutation(labels))
+    assert right > 0.8 and shuffled < 0.25
+
+
+@pytest.mark.slow
+def test_gan_train_sees_a_lack_of_variety_and_gan_test_does_not(unseen, tiny_dataset, model, trained):
+    first = np.array([np.flatnonzero(unseen[1] == digit)[0] for digit in range(10)])
+    images, labels = (np.repeat(part[first], 50, axis=0) for part in unseen)  # fifty times the same ten digits
+    assert measuring.measure(images, tiny_dataset, model, labels=labels)[0]["gan_test"] == 1
+    assert trained(images, labels) < 0.75
+
+
+@pytest.mark.parametrize("number, used, epochs", [(128, 128, 4688), (59_000, 59_000, 10), (61_000, 60_000, 10)])
+def test_gan_train_is_given_the_images_as_they_are(monkeypatch, dataset, number, used, epochs):
+    """At most 60,000 of them, without distortions; the fewer they are, the more often."""
+    images, labels = np.zeros((number, 28, 28), np.uint8), np.arange(number) % 10
+    images[:, 0, 0] = labels
+    monkeypatch.setattr(classifier_training, "_distort", lambda *_: pytest.fail("distorted"))
+    trained = []
+
+    def fit(images, labels, *arguments, **options):
+        np.testing.assert_array_equal(images[:, 0, 0], labels)  # those that are drawn keep their labels
+        trained.append((len(images), arguments, options))
+        return real_fit(images[:128], labels[:128], 0, 10, distort=options["distort"])
+
+    real_fit = classifier_training.fit
+    monkeypatch.setattr(classifier_training, "fit", fit)
+    few = replace(dataset, test_images=dataset.test_images[:100], test_labels=dataset.test_labels[:100])
+    assert 0 <= classifier_training.gan_train(images, labels, few) <= 1
+    assert trained == [(used, (0, epochs), {"distort": False})]
 
 
 def test_duplicates_are_counted_exactly(unseen):
@@ -215,6 +278,7 @@ def test_classifier_is_the_one_of_its_record(dataset, model):
     file = classifier.CLASSIFIER
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
     assert file.stat().st_size < 1_000_000 and record["accuracy"] >= 0.993
+    assert record["gan_train"] == {"seed": 0, "seen": definitions.SEEN} and 0.99 < record["real"]["gan_train"] < 1
     classified = classifier.classify(model, dataset.test_images)
     assert (classified.labels == dataset.test_labels).mean() == pytest.approx(record["accuracy"], abs=2e-4)
     assert classified.features.shape == (10_000, 64)
@@ -246,10 +310,12 @@ def test_training_the_classifier_is_a_function_of_the_seed(dataset, tmp_path, mo
     monkeypatch.setattr(classifier, "RECORD", tmp_path / "classifier.json")
     weights = []
     for seed in (1, 1):
-        classifier_training.train_classifier(seed, epochs=3)
+        classifier_training.train_classifier(seed, epochs=3, seen=4000)
         weights.append(keras.models.load_model(tmp_path / "classifier.keras").get_layer("digit").get_weights()[0])
     record = json.loads((tmp_path / "classifier.json").read_text(encoding="utf-8"))
     assert record["accuracy"] > 0.5 and record["seed"] == 1 and record["real"]["copies"] == 0
+    assert record["gan_train"] == {"seed": 0, "seen": 4000} and 0 < record["real"]["gan_train"] < 1
+    assert record["real"].keys() == json.loads(SHIPPED.read_text(encoding="utf-8"))["real"].keys()
     assert (weights[0] == weights[1]).all()
 
 
@@ -291,12 +357,13 @@ def test_everything_at_once(folder, unseen, tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["images"] == report["compared"] == 60 and report["figures"].keys() == report["real"].keys()
-    assert len(report["warnings"]) == 1 and "only 60 images" in report["warnings"][0]
+    found = json.loads(done.stdout)
+    assert found["images"] == found["compared"] == 60 and found["figures"].keys() == found["real"].keys()
+    assert len(found["warnings"]) == 1 and "only 60 images" in found["warnings"][0]
+    assert found["figures"]["gan_test"] is found["figures"]["gan_train"] is found["trained_on"] is None
     first, labels, copies, warning = done.stderr.splitlines()  # nothing of TensorFlow's
     assert first.startswith("evaluating ") and labels == "labels.csv: 60 labels"
-    assert copies.startswith("sevens: ") and warning == f"warning: {report['warnings'][0]}"
+    assert copies.startswith("sevens: ") and warning == f"warning: {found['warnings'][0]}"
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["file"] for row in rows] == [path.name for path in before]
     labels = np.array([int(row["digit"]) for row in rows])
@@ -350,6 +417,7 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
 def test_few_images_do_not_crash(n, small, model, unseen):
     values, _ = measuring.measure(unseen[0][:n], small, model)
+    assert values.pop("gan_test") is None
     assert all(np.isfinite(value).all() for value in values.values())
     assert "biased" in measuring.warnings_about(unseen[0][:n])[0]
 
@@ -441,6 +509,42 @@ def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_pa
         read_source(tmp_path / "a.keras", lambda path: (None, lambda: pytest.fail("drawn")), for_training=True)
 
 
+def test_gan_train_draws_60000_images_unless_another_number_is_given():
+    assert evaluate_digits.read_options(["."]).images == 25_000
+    assert evaluate_digits.read_options([".", "--gan-train"]).images == 60_000
+    assert evaluate_digits.read_options([".", "--gan-train", "--images", "500"]).images == 500
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_figures_of_labels_are_reported(form, tmp_path, unseen, tiny_dataset, monkeypatch, capsys):
+    monkeypatch.setattr(loading, "load_dataset", lambda: tiny_dataset)
+    monkeypatch.setattr(steps, "gan_train", partial(classifier_training.gan_train, seen=2000))
+    labels = unseen[1][:200].copy()
+    labels[:100] = (labels[:100] + 1) % 10
+    words = ["--gan-train", "--page", str(tmp_path / "page.png"), "--device", "cpu"]
+    words += ["--json"] if form == "json" else []
+    source = save_labelled(tmp_path / "digits", unseen[0][:200], labels)
+    assert evaluate_digits.main([str(source), *words]) == 0
+    said = capsys.readouterr()
+    assert "training a classifier on them (about" in said.err.splitlines()[0] and (tmp_path / "page.png").exists()
+    real = json.loads(SHIPPED.read_text(encoding="utf-8"))["real"]
+    if form == "json":
+        found = json.loads(said.out)
+        assert found["figures"]["gan_test"] == pytest.approx(0.5, abs=0.03) and found["trained_on"] == 200
+        assert 0 <= found["figures"]["gan_train"] <= 1 and found["figures"].keys() == found["real"].keys()
+    else:
+        assert "GAN-train: trained on 200 of them; real: on 60,000" in said.out
+        rows = {line[2:20].strip(): line.split()[-1] for line in filter(None, said.out.splitlines())}
+        assert rows["GAN-test"] == f"{real['gan_test']:.4f}" and rows["GAN-train"] == f"{real['gan_train']:.4f}"
+
+
+def test_without_labels_the_report_has_no_row_of_them(perfect):
+    real = json.loads(SHIPPED.read_text(encoding="utf-8"))["real"]
+    for values in (perfect, perfect | {"gan_train": None}):  # the former in tour.ipynb
+        text = report.table("title", values, real)
+        assert "copies" in text and "GAN" not in text
+
+
 # ---- more of the program ---------------------------------------------------------------------------------------------
 
 
@@ -463,7 +567,7 @@ def test_the_generator_that_drew_a_folder_is_named(tmp_path, unseen, manifest, o
 
 
 def test_labels_and_copies_do_not_wait_for_the_figures(folder, tmp_path, monkeypatch, capsys):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measuring, "measure", stop)

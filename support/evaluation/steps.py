@@ -6,6 +6,8 @@ from support.command_line.progress import say
 from support.datasets import loading
 from support.errors import one_line
 from support.evaluation import classifier, measuring, report
+from support.evaluation.classifier_training import gan_train
+from support.evaluation.definitions import TRAINED_ON
 from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow
 
@@ -18,7 +20,7 @@ def evaluate(options, open_generator):
     record = classifier.read_record()
     if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
         import_tensorflow(options.device)
-    source = read_source(options.source, open_generator)
+    source = read_source(options.source, open_generator, options.gan_train)
     if options.labels:
         report.check_names(source)
     import_tensorflow(options.device)
@@ -32,13 +34,17 @@ def evaluate(options, open_generator):
         number = report.copy_digit(source, options.copy_to, options.digit, classified.labels)
         say(f"{options.copy_to}: {number:,} images of the digit {options.digit}")
     dataset = loading.load_dataset()
-    values, details = measuring.measure(source.images, dataset, model, classified)
+    values, details = measuring.measure(source.images, dataset, model, classified, labels=source.labels)
     images, compared = len(source.images), len(details.compared)
+    trained_on = min(images, TRAINED_ON) if options.gan_train else None
+    values["gan_train"] = gan_train(source.images, source.labels, dataset) if options.gan_train else None
     warnings = measuring.warnings_about(source.images)
     lines = [str(source.path), source.origin, f"{images:,} images; * compares {compared:,} of them with MNIST"]
+    lines += [f"GAN-train: trained on {trained_on:,} of them; real: on {TRAINED_ON:,}"] if trained_on else []
     text = report.table("\n".join(one_line(line) for line in lines if line), values, record["real"])
     if options.json:
         found = {"source": str(source.path), "origin": source.origin, "images": images, "compared": compared}
+        found["trained_on"] = trained_on
         found |= {"figures": values, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
         print(json.dumps(found, indent=1))
     else:
