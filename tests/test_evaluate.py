@@ -197,7 +197,7 @@ def test_gan_train_is_given_the_images_as_they_are(monkeypatch, dataset, number,
     def fit(images, labels, *arguments, **options):
         np.testing.assert_array_equal(images[:, 0, 0], labels)  # those that are drawn keep their labels
         trained.append((len(images), arguments, options))
-        return real_fit(images[:128], labels[:128], 0, 10, distort=options["distort"])
+        return real_fit(images, labels, 0, 10, **options) if number == 128 else classifier.build()
 
     real_fit = classifier_training.fit
     monkeypatch.setattr(classifier_training, "fit", fit)
@@ -505,8 +505,10 @@ def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_pa
     monkeypatch.setattr(sources, "read_images", lambda *_: pytest.fail("read"))
     with pytest.raises(InputError, match="it has none"):
         read_source(folder, None, for_training=True)
-    with pytest.raises(InputError, match="it has none"):
-        read_source(tmp_path / "a.keras", lambda path: (None, lambda: pytest.fail("drawn")), for_training=True)
+    for labels, words in ((None, "it has none"), (np.zeros(127, int), "128 images or more, but there are 127")):
+        opened = labels, lambda: pytest.fail("drawn")
+        with pytest.raises(InputError, match=words):
+            read_source(tmp_path / "a.keras", lambda path, opened=opened: opened, for_training=True)
 
 
 def test_gan_train_draws_60000_images_unless_another_number_is_given():

@@ -283,7 +283,7 @@ LABELS_OF_SOURCES = [
     Row("confidences", labelled(b"file,digit,confidence\n"), "evaluate s --gan-train", 2, "it has none"),
     Row("FIFO", labelled(fifo("s/labels.csv")), "evaluate s --gan-train", 2, "it has none"),
     Row("device", labelled(link("s/labels.csv", "/dev/zero")), "evaluate s --gan-train", 2, "it has none"),
-    Row("circular link", labelled(link("s/labels.csv", "labels.csv")), "evaluate s --gan-train", 2, "symbolic links"),
+    Row("circular link", labelled(link("s/labels.csv", "labels.csv")), "evaluate s --gan-train", 2, "it has none"),
     Row("dangling link", labelled(link("s/labels.csv", "nothing")), "evaluate s --gan-train", 2, "it has none"),
     Row("letters", labelled(ONE.replace(b"7", b"26")), "evaluate s --gan-train", 2, "its labels are 26 to 26"),
     Row("one image", labelled(ONE), "evaluate s --gan-train", 2, "128 images or more"),

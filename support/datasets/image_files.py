@@ -84,8 +84,9 @@ def read_folder_labels(folder, names):
 
 def image_names(folder):
     """The names of the image files in a folder, sorted."""
-    found = (file.name for file in os.scandir(folder) if file.is_file())
-    return sorted(name for name in found if name.lower().endswith(SUFFIXES) and name[0] != ".")
+    with os.scandir(folder) as entries:
+        found = (entry for entry in entries if entry.name.lower().endswith(SUFFIXES) and entry.name[0] != ".")
+        return sorted(entry.name for entry in found if entry.is_file())
 
 
 def _read_image(path):
