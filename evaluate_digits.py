@@ -9,6 +9,7 @@
     python evaluate_digits.py saved_models/generator.keras          25,000 digits drawn by this generator
     python evaluate_digits.py FOLDER --page page.png                the pictures behind the figures
     python evaluate_digits.py FOLDER --digit 7 --copy-to sevens     only the sevens
+    python evaluate_digits.py FOLDER --gan-train                    how well they train a classifier of real digits
 
 The figures use a digit classifier that comes with the repository, so figures from different machines can be compared.
 The column "real" shows the best possible figures: those of 10,000 real training images, measured as if they had been
@@ -26,10 +27,11 @@ from pathlib import Path
 from support.command_line.options import OneLineParser, path, whole_number
 from support.command_line.progress import open_standard_error, say, watch
 from support.errors import InputError
-from support.evaluation.definitions import COMPARED, FIGURES
+from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
 from support.machine.devices import import_tensorflow, keras, tf
 from support.paths import ABSENT, kind
 
+MINUTES = "about 3 minutes on two CPU cores"  # how long --gan-train takes
 LONGEST_NAME = 200  # bytes of a file name; most disks allow 255, and the temporary file has a longer name
 
 
@@ -49,8 +51,10 @@ OPTIONS = [
     ("--copy-to", "copy the images of --digit to this new folder", {"type": path_option, "metavar": "DIR"}),
     ("--page", "draw the images with the highest and lowest confidence for each digit, nearest training images, the "
      "shares of the digits and the figures", {"type": path_option, "metavar": "FILE.png"}),
-    ("--images", "number of images that a generator draws (default: %(default)s)",
-     {"type": whole_number(1, 1_000_000), "default": 25_000, "metavar": "N"}),
+    ("--gan-train", f"train a second classifier on the images and their labels, {MINUTES}; see GAN-train below",
+     {"action": "store_true"}),
+    ("--images", f"number of images that a generator draws (default: 25000; with --gan-train: {TRAINED_ON})",
+     {"type": whole_number(1, 1_000_000), "metavar": "N"}),
     ("--seed", "seed of the images that a generator draws, or of --train-classifier (default: %(default)s)",
      {"type": whole_number(0, 2**31 - 1), "default": 0, "metavar": "N"}),
     ("--device", "where to compute; auto: on a GPU if TensorFlow finds one (default: %(default)s)",
@@ -66,7 +70,8 @@ def build_parser():
         description=(__doc__ or "").split("\n\n")[0],
         epilog=f"figures (↑ higher is better, ↓ lower is better, ≈ as for real digits):\n{definitions}\n\n"
         f"* compares {COMPARED:,} of the images, drawn at random, with MNIST's 10,000 test or 60,000 training images.\n"
-        "real: the figures of 10,000 training images, measured as if they had been generated.",
+        "real: the figures of 10,000 training images, measured as if they had been generated. GAN-train: of all "
+        f"{TRAINED_ON:,}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -75,7 +80,8 @@ def build_parser():
     )
     source.help = (
         "28x28 grey images, white on black; or an array of them (uint8, named images, x_train or arr_0); or a "
-        "generator, from latent vectors to [n, 28, 28, 1] in [-1, 1] (default: %(default)s)"
+        "generator, from latent vectors to [n, 28, 28, 1] in [-1, 1] (default: %(default)s). Labels are read from "
+        "labels.csv in the folder or y_train beside x_train; a generator of --recipe cwgan has them"
     )
     for name, help_text, more in OPTIONS:
         parser.add_argument(name, help=help_text, **more)
@@ -92,6 +98,7 @@ def read_options(arguments=None):
         fault = f"{error.filename}: {error.strerror}"
     if fault:
         parser.error(fault)
+    options.images = options.images or (TRAINED_ON if options.gan_train else 25_000)
     return options
 
 
@@ -141,31 +148,42 @@ def fault_of_output(target, suffix, source):
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
-def draw(path, count, seed):
-    """uint8 [count, 28, 28]: the images that `generate` writes for this seed with the generator in a .keras file."""
+def open_generator(path, count, seed):
+    """The images that `generate` writes for this seed with the generator in a .keras file, before they are drawn.
+
+    Returns their labels, int64 [count], None if the generator has none; and a function that draws the images, uint8
+    [count, 28, 28].
+    """
     import numpy as np
 
     from support.drawing import BLOCK, draw_digits
+    from support.labels import labels_of
     from support.results.models import ModelError, load_generator
 
-    images, done = np.empty((count, 28, 28), np.uint8), 0  # collecting the parts in a list would need twice the memory
-    parts = draw_digits(load_generator(path), count, seed)
-    for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
-        images[done : done + len(part)] = part
-        done += len(part)
-    if images.min() > 100:
-        raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
-    return images
+    def draw():
+        images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of the parts would need twice the memory
+        parts = draw_digits(generator, count, seed)
+        for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
+            images[done : done + len(part)] = part
+            done += len(part)
+        if images.min() > 100:
+            raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
+        return images
+
+    generator = load_generator(path)
+    labels = np.array(labels_of(generator), np.int64)  # it draws them in turn
+    return np.resize(labels, count) if len(labels) else None, draw
 
 
 def evaluate(options):
     """Prints one line at once, because the imports take seconds. Then evaluates the images of options.source."""
     generator = options.source.suffix == ".keras" and options.source.is_file()
     first = f"drawing {options.images:,} images with seed {options.seed}" if generator else "reading the images"
-    say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST")
+    last = f", training a classifier on them ({MINUTES})" if options.gan_train else ""
+    say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST{last}")
     from support.evaluation import steps
 
-    steps.evaluate(options, lambda path: draw(path, options.images, options.seed))
+    steps.evaluate(options, lambda path: open_generator(path, options.images, options.seed))
 
 
 def train(options):

@@ -16,6 +16,7 @@ RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
 from support.datasets.image_files import read_image_folder  # noqa: E402
+from support.evaluation.classifier import read_record  # noqa: E402
 from support.evaluation.definitions import FIGURES  # noqa: E402
 from support.results import pictures  # noqa: E402
 
@@ -23,22 +24,25 @@ from support.results import pictures  # noqa: E402
 def table(names):
     """The table in Markdown: for each name, the mean and standard deviation over the seeds.
 
-    The last column has the figures of real digits.
+    The last column has the figures of real digits. Figures that need labels are left out if no images have labels.
     """
     runs = [[_read(path) for path in sorted(RESULTS.glob(f"{name}_seed*.json"))] for name in names]
     counts = {name: len(reports) for name, reports in zip(names, runs, strict=True)}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         sys.exit(f"quality_table.py: all names need the same number of seeds, but have {counts}")
-    real, seeds = runs[0][0]["real"], counts[names[0]]
-    assert all(report["classifier"] == runs[0][0]["classifier"] for reports in runs for report in reports)
+    record, seeds = read_record(), counts[names[0]]
+    real = record["real"]
+    assert all(report["classifier"] == record["sha256"] for reports in runs for report in reports)
     lines = [f"| figure | {' | '.join(names)} | real digits |", "|---" * (len(names) + 2) + "|"]
     for key, name, better, form, _ in FIGURES:
         form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is not an integer
         cells = []
         for reports in runs:
-            values = [report["figures"][key] for report in reports]
-            cells.append(f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}")
-        lines.append(f"| {' | '.join([f'{name} {better}', *cells, format(real[key], form)])} |")
+            values = [report["figures"].get(key) for report in reports]
+            known = None not in values
+            cells.append(f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}" if known else "")
+        if any(cells):
+            lines.append(f"| {' | '.join([f'{name} {better}', *cells, format(real[key], form)])} |")
     shares = [[share for report in reports for share in report["figures"]["shares"]] for reports in runs]
     cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
     lines.append(f"| smallest and largest share of a digit | {' | '.join(cells)} |")

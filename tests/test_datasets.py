@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.datasets import loading
 from support.datasets.checks import DataError
-from support.datasets.image_files import read_image_folder
+from support.datasets.image_files import read_folder_labels, read_image_folder
 from support.datasets.loading import Dataset, load_dataset
 
 RANDOM = np.random.default_rng(0)
@@ -437,6 +437,97 @@ SMALL = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
+
+
+NAMES = ["digit_00000.png", "digit_00001.png"]
+LABELLED = b"file,digit\ndigit_00000.png,7\ndigit_00001.png,0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LABELLED,
+        LABELLED.replace(b"\n", b"\r\n").rstrip(),
+        b"\xef\xbb\xbffile,digit\n\ndigit_00001.png,0\nremoved.png,3\n\xff.png,3\ndigit_00000.png,7",
+    ],
+)
+def test_labels_beside_images(tmp_path, content):
+    write(tmp_path / "labels.csv", content)
+    labels = read_folder_labels(tmp_path, NAMES)
+    assert labels.dtype == np.int64 and labels.tolist() == [7, 0]
+    assert read_folder_labels(tmp_path, NAMES[::-1]).tolist() == [0, 7]
+
+
+def test_labels_of_any_kind(tmp_path):
+    write(tmp_path / "labels.csv", b'file,digit\n\xff.png,26\n"a,b\nc.png",123456789\n')
+    names = [b"\xff.png".decode(errors="surrogateescape"), "a,b\nc.png"]
+    assert read_folder_labels(tmp_path, names).tolist() == [26, 123_456_789]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"image,label\na.png,7\n",
+        LABELLED.replace(b"digit\n", b"digit,confidence\n").replace(b"\n", b",0.9\n"),  # of evaluate_digits.py
+        b" " + LABELLED,
+        LABELLED.upper(),
+        b"file,digit" + b"x" * 10**7,
+        LABELLED.decode().encode("utf-16"),
+        bytes(range(256)),
+    ],
+)
+def test_labels_of_somebody_else(tmp_path, content):
+    write(tmp_path / "labels.csv", content)
+    assert read_folder_labels(tmp_path, NAMES) is None
+
+
+def test_without_a_file_of_labels(tmp_path):
+    assert read_folder_labels(tmp_path, NAMES) is None
+    (tmp_path / "labels.csv").mkdir()
+    assert read_folder_labels(tmp_path, NAMES) is None
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (LABELLED[:-18], "no label for digit_00001.png"),
+        (LABELLED[:-2], "'digit_00001.png,' is not"),
+        (LABELLED + b"digit_00000.png,8\n", "two labels for digit_00000.png"),
+        *(
+            (LABELLED.replace(b",7", b"," + bad), "is not")
+            for bad in (b"-7", b"7.0", b"7,7", b"", b" 7", b"x", b"1" * 10)
+        ),
+        (LABELLED.replace(b",7", ",٧".encode()), "is not"),
+        (LABELLED.replace(b",7", b"\xff7"), "is not"),
+        (b"file,digit\n" + b"0" * 10**7, "is not"),
+        (b'file,digit\n"' + b"0" * 10**7, "field larger"),
+        (b"file,digit\n" + b"a.png,7\n" * 10**5, "no label for"),
+    ],
+)
+def test_damaged_labels(tmp_path, content, words):
+    path = write(tmp_path / "labels.csv", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError) as caught:
+            read_folder_labels(tmp_path, NAMES)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+    message = str(caught.value)
+    assert str(path) in message and words in message and message.isprintable() and ";" in message
+
+
+@ANYTHING
+@given(data=st.binary(max_size=200), keep=st.integers(0, len(LABELLED)))
+def test_any_labels(place, data, keep):
+    (place / "labels.csv").write_bytes(LABELLED[:keep] + data)
+    try:
+        labels = read_folder_labels(place, NAMES)
+    except DataError as error:
+        assert str(error).isprintable()
+    else:
+        assert labels is None or labels.dtype == np.int64 and labels.shape == (2,)
 
 
 @ANYTHING

@@ -95,9 +95,23 @@ def test_times_and_sizes_in_the_text_are_those_of_the_results():
         assert quoted in read(name), (name, quoted)
 
 
-def test_the_classifier_s_accuracy_is_that_of_its_record():
-    accuracy = json.loads(next(ROOT.glob("support/**/digit_classifier.json")).read_text(encoding="utf-8"))["accuracy"]
-    assert f"{accuracy:.2%}".replace("%", " %") in read("docs/quality.md")
+def test_shares_of_real_digits_are_those_of_the_record():
+    record = json.loads(next(ROOT.glob("support/**/digit_classifier.json")).read_text(encoding="utf-8"))
+    for share in (record["accuracy"], record["real"]["gan_test"], record["real"]["gan_train"]):
+        assert f"{share:.2%}".replace("%", " %") in read("docs/quality.md")
+
+
+def test_the_table_of_quality_has_rows_for_labels_if_some_images_have_labels(tmp_path):
+    table = runpy.run_path(str(ROOT / "benchmarks/quality_table.py"))["table"]
+    for recipe, more in (("wgan", {}), ("cwgan", {"gan_test": 0.5, "gan_train": None})):
+        for seed in (3, 4):
+            report = json.loads(read("benchmarks/results/wgan_seed3.json"))
+            report["figures"] |= more
+            (tmp_path / f"{recipe}_seed{seed}.json").write_text(json.dumps(report))
+    table.__globals__["RESULTS"] = tmp_path
+    assert "GAN" not in table(["wgan"])
+    assert "| GAN-test ↑ |  | 0.5000 ± 0.0000 | 0.99" in table(["wgan", "cwgan"])
+    assert "GAN-train" not in table(["wgan", "cwgan"])
 
 
 def test_how_it_works_names_functions_of_the_script_and_figures_of_the_search():

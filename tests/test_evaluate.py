@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from scipy.ndimage import gaussian_filter
 
 import evaluate_digits
 from support.datasets import loading
-from support.evaluation import classifier, classifier_training, definitions, figures, measuring
+from support.errors import InputError
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring, report, sources, steps
 from support.evaluation.report import copy_digit
 from support.evaluation.sources import Source, read_source
+from support.labels import DIGITS, layer_name
 from support.machine.devices import import_tensorflow, keras, tf
 
 PROGRAM = Path(evaluate_digits.__file__)
+SHIPPED = classifier.RECORD
 N = 3000  # images a measurement in most tests here
 
 
@@ -75,7 +79,9 @@ def test_what_real_digits_get_is_what_the_record_says(dataset, model):
     """The shipped floor and ceiling are those of this classifier, these data and this code."""
     recorded = json.loads(classifier.RECORD.read_text(encoding="utf-8"))["real"]
     images = figures.drawn(dataset.train_images, definitions.COMPARED)
-    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images)
+    labels = figures.drawn(dataset.train_labels, definitions.COMPARED)
+    now, details = measuring.measure(images, dataset, model, unseen=dataset.test_images, labels=labels)
+    now["gan_train"] = recorded["gan_train"]  # of 60,000 images; it takes minutes
     assert now.keys() == recorded.keys()
     for key, value in recorded.items():
         assert now[key] == pytest.approx(value, rel=0.02, abs=1e-4), key
@@ -138,6 +144,66 @@ def test_memorised_training_images_are_found(measured, perfect, small):
     noisy = some + np.random.default_rng(0).normal(0, 4, some.shape)
     noisy = measured(noisy.clip(0, 255).astype(np.uint8))
     assert noisy["copies"] > 0.99 * N and noisy["nearest_distance"] < 0.2 * perfect["nearest_distance"]
+
+
+@pytest.fixture(scope="module")
+def tiny_dataset(small):
+    """For what does not depend on the data that it is compared with."""
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    return replace(small, **{name: getattr(small, name)[:100] for name in names})
+
+
+def test_gan_test_is_the_share_of_labels_that_the_classifier_confirms(unseen, tiny_dataset, model):
+    images, labels = unseen
+    classified = classifier.classify(model, images)
+
+    def gan_test(labels):
+        return measuring.measure(images, tiny_dataset, model, classified, labels=labels)[0]["gan_test"]
+
+    assert 0.99 < gan_test(labels) < 1
+    assert 0.06 < gan_test(np.random.default_rng(0).permutation(labels)) < 0.14
+    assert gan_test(classified.labels) == 1 and gan_test(None) is None
+
+
+@pytest.fixture(scope="module")
+def trained(small):
+    """GAN-train of some images with labels, with a fortieth of the training, tested on 3,000 images."""
+    return partial(classifier_training.gan_train, dataset=small, seen=15_000)
+
+
+@pytest.mark.slow
+def test_gan_train_needs_the_right_labels(unseen, trained):
+    images, labels = unseen
+    right, shuffled = trained(images, labels), trained(images, np.random.default_rng(0).permutation(labels))
+    assert right > 0.8 and shuffled < 0.25
+
+
+@pytest.mark.slow
+def test_gan_train_sees_a_lack_of_variety_and_gan_test_does_not(unseen, tiny_dataset, model, trained):
+    first = np.array([np.flatnonzero(unseen[1] == digit)[0] for digit in range(10)])
+    images, labels = (np.repeat(part[first], 50, axis=0) for part in unseen)  # fifty times the same ten digits
+    assert measuring.measure(images, tiny_dataset, model, labels=labels)[0]["gan_test"] == 1
+    assert trained(images, labels) < 0.75
+
+
+@pytest.mark.parametrize("number, used, epochs", [(128, 128, 4688), (59_000, 59_000, 10), (61_000, 60_000, 10)])
+def test_gan_train_is_given_the_images_as_they_are(monkeypatch, dataset, number, used, epochs):
+    """At most 60,000 of them, without distortions; the fewer they are, the more often."""
+    images, labels = np.zeros((number, 28, 28), np.uint8), np.arange(number) % 10
+    images[:, 0, 0] = labels
+    monkeypatch.setattr(classifier_training, "_distort", lambda *_: pytest.fail("distorted"))
+    trained = []
+
+    def fit(images, labels, *arguments, **options):
+        np.testing.assert_array_equal(images[:, 0, 0], labels)  # those that are drawn keep their labels
+        trained.append((len(images), arguments, options))
+        return real_fit(images, labels, 0, 10, **options) if number == 128 else classifier.build()
+
+    real_fit = classifier_training.fit
+    monkeypatch.setattr(classifier_training, "fit", fit)
+    few = replace(dataset, test_images=dataset.test_images[:100], test_labels=dataset.test_labels[:100])
+    assert 0 <= classifier_training.gan_train(images, labels, few) <= 1
+    assert trained == [(used, (0, epochs), {"distort": False})]
 
 
 def test_duplicates_are_counted_exactly(unseen):
@@ -212,6 +278,7 @@ def test_classifier_is_the_one_of_its_record(dataset, model):
     file = classifier.CLASSIFIER
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record["sha256"]
     assert file.stat().st_size < 1_000_000 and record["accuracy"] >= 0.993
+    assert record["gan_train"] == {"seed": 0, "seen": definitions.SEEN} and 0.99 < record["real"]["gan_train"] < 1
     classified = classifier.classify(model, dataset.test_images)
     assert (classified.labels == dataset.test_labels).mean() == pytest.approx(record["accuracy"], abs=2e-4)
     assert classified.features.shape == (10_000, 64)
@@ -243,10 +310,12 @@ def test_training_the_classifier_is_a_function_of_the_seed(dataset, tmp_path, mo
     monkeypatch.setattr(classifier, "RECORD", tmp_path / "classifier.json")
     weights = []
     for seed in (1, 1):
-        classifier_training.train_classifier(seed, epochs=3)
+        classifier_training.train_classifier(seed, epochs=3, seen=4000)
         weights.append(keras.models.load_model(tmp_path / "classifier.keras").get_layer("digit").get_weights()[0])
     record = json.loads((tmp_path / "classifier.json").read_text(encoding="utf-8"))
     assert record["accuracy"] > 0.5 and record["seed"] == 1 and record["real"]["copies"] == 0
+    assert record["gan_train"] == {"seed": 0, "seen": 4000} and 0 < record["real"]["gan_train"] < 1
+    assert record["real"].keys() == json.loads(SHIPPED.read_text(encoding="utf-8"))["real"].keys()
     assert (weights[0] == weights[1]).all()
 
 
@@ -288,12 +357,13 @@ def test_everything_at_once(folder, unseen, tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["images"] == report["compared"] == 60 and report["figures"].keys() == report["real"].keys()
-    assert len(report["warnings"]) == 1 and "only 60 images" in report["warnings"][0]
+    found = json.loads(done.stdout)
+    assert found["images"] == found["compared"] == 60 and found["figures"].keys() == found["real"].keys()
+    assert len(found["warnings"]) == 1 and "only 60 images" in found["warnings"][0]
+    assert found["figures"]["gan_test"] is found["figures"]["gan_train"] is found["trained_on"] is None
     first, labels, copies, warning = done.stderr.splitlines()  # nothing of TensorFlow's
     assert first.startswith("evaluating ") and labels == "labels.csv: 60 labels"
-    assert copies.startswith("sevens: ") and warning == f"warning: {report['warnings'][0]}"
+    assert copies.startswith("sevens: ") and warning == f"warning: {found['warnings'][0]}"
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["file"] for row in rows] == [path.name for path in before]
     labels = np.array([int(row["digit"]) for row in rows])
@@ -335,9 +405,11 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
     from support.drawing import draw_digits
 
-    drawn = evaluate_digits.draw(tmp_path / "generator.keras", 30, 5)
+    labels, draw = evaluate_digits.open_generator(tmp_path / "generator.keras", 30, 5)
+    assert labels is None
+    drawn = draw()
     np.testing.assert_array_equal(drawn, np.concatenate(list(draw_digits(generator, 30, 5))))
-    np.testing.assert_array_equal(drawn[:10], evaluate_digits.draw(tmp_path / "generator.keras", 10, 5))
+    np.testing.assert_array_equal(drawn[:10], evaluate_digits.open_generator(tmp_path / "generator.keras", 10, 5)[1]())
     for path in (tmp_path / "eights").iterdir():
         np.testing.assert_array_equal(np.asarray(Image.open(path)), drawn[int(path.stem[-5:])])
 
@@ -345,6 +417,7 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
 @pytest.mark.parametrize("n", [1, 2, 5, 6])
 def test_few_images_do_not_crash(n, small, model, unseen):
     values, _ = measuring.measure(unseen[0][:n], small, model)
+    assert values.pop("gan_test") is None
     assert all(np.isfinite(value).all() for value in values.values())
     assert "biased" in measuring.warnings_about(unseen[0][:n])[0]
 
@@ -359,8 +432,122 @@ def test_arrays_under_their_names(unseen, tmp_path):
     for arrays in ({"images": images, "other": images[:1]}, {"x_train": images[..., None]}, {"digits": images}):
         np.savez(file, **arrays)
         np.testing.assert_array_equal(read_source(file, None).images, images)
+        assert read_source(file, None).labels is None
     np.savez(file, images)
     np.testing.assert_array_equal(read_source(file, None).images, images)
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
+def save_labelled(folder, images, labels):
+    """The images as PNG files in a new folder, with their labels beside them."""
+    folder.mkdir()
+    names = [f"digit_{number:05d}.png" for number in range(len(images))]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    rows = [f"{name},{label}\n" for name, label in zip(names, labels, strict=True)]
+    (folder / "labels.csv").write_text("file,digit\n" + "".join(rows), encoding="utf-8", newline="\n")
+    return folder
+
+
+def labelled_generator(path, labels=DIGITS):
+    """A generator whose images have ten white rows, each for a label; the row of its label is black."""
+    layers, latent = keras.layers, keras.Input((len(labels) + 2,))
+    chosen = layers.Dense(len(labels), activation="softmax", use_bias=False, name=layer_name(labels))
+    ink = layers.Dense(784, activation="tanh")
+    generator = keras.Model(latent, layers.Reshape((28, 28, 1))(ink(chosen(latent))))
+    chosen.set_weights([np.eye(len(labels) + 2, len(labels)) * 1000])
+    rows = np.full((len(labels), 28, 28), 9.0)
+    rows[np.arange(len(labels)), labels] = -9
+    ink.set_weights([rows.reshape(-1, 784), np.zeros(784)])
+    generator.save(path)
+    return path
+
+
+@pytest.mark.parametrize("labels", [DIGITS, (2, 3, 7)])
+def test_labels_of_a_generator_are_those_that_it_draws(tmp_path, labels):
+    path = labelled_generator(tmp_path / "generator.keras", labels)
+    source = read_source(path, partial(evaluate_digits.open_generator, count=520, seed=1), for_training=True)
+    assert source.labels.dtype == np.int64
+    np.testing.assert_array_equal(source.labels, [labels[number % len(labels)] for number in range(520)])
+    np.testing.assert_array_equal(source.images[:, :10, 0].argmin(axis=1), source.labels)
+
+
+def test_labels_of_a_folder_and_of_an_array(tmp_path, unseen):
+    images, labels = unseen[0][:130], unseen[1][:130]
+    folder = save_labelled(tmp_path / "digits", images, labels)
+    np.savez(tmp_path / "digits.npz", x_train=images, y_train=labels.astype(np.uint8))
+    for path in (folder, tmp_path / "digits.npz"):
+        source = read_source(path, None, for_training=True)
+        np.testing.assert_array_equal(source.labels, labels)
+        np.testing.assert_array_equal(source.images, images)
+        assert source.labels.dtype == np.int64
+    # Labels of other images are not read.
+    np.savez(tmp_path / "digits.npz", images=images, x_train=images[:1], y_train=labels[:1])
+    assert read_source(tmp_path / "digits.npz", None).labels is None
+
+
+def test_labels_that_are_not_digits_are_not_used(tmp_path, unseen):
+    images, labels = unseen[0][:130], unseen[1][:130] + 1
+    labels[7] = 10
+    folder = save_labelled(tmp_path / "letters", images, labels)
+    np.savez(tmp_path / "letters.npz", x_train=images, y_train=labels)
+    generator = labelled_generator(tmp_path / "letters.keras", tuple(range(1, 11)))
+    for path in (folder, tmp_path / "letters.npz", generator):
+        open_generator = partial(evaluate_digits.open_generator, count=20, seed=0)
+        assert read_source(path, open_generator).labels is None
+        with pytest.raises(InputError, match="a label from 0 to 9 .* its labels are 1 to 10"):
+            read_source(path, open_generator, for_training=True)
+
+
+def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(sources, "read_images", lambda *_: pytest.fail("read"))
+    with pytest.raises(InputError, match="it has none"):
+        read_source(folder, None, for_training=True)
+    for labels, words in ((None, "it has none"), (np.zeros(127, int), "128 images or more, but there are 127")):
+        opened = labels, lambda: pytest.fail("drawn")
+        with pytest.raises(InputError, match=words):
+            read_source(tmp_path / "a.keras", lambda path, opened=opened: opened, for_training=True)
+
+
+def test_gan_train_draws_60000_images_unless_another_number_is_given():
+    assert evaluate_digits.read_options(["."]).images == 25_000
+    assert evaluate_digits.read_options([".", "--gan-train"]).images == 60_000
+    assert evaluate_digits.read_options([".", "--gan-train", "--images", "500"]).images == 500
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_figures_of_labels_are_reported(form, tmp_path, unseen, tiny_dataset, monkeypatch, capsys):
+    monkeypatch.setattr(loading, "load_dataset", lambda: tiny_dataset)
+    monkeypatch.setattr(steps, "gan_train", partial(classifier_training.gan_train, seen=2000))
+    labels = unseen[1][:200].copy()
+    labels[:100] = (labels[:100] + 1) % 10
+    words = ["--gan-train", "--page", str(tmp_path / "page.png"), "--device", "cpu"]
+    words += ["--json"] if form == "json" else []
+    source = save_labelled(tmp_path / "digits", unseen[0][:200], labels)
+    assert evaluate_digits.main([str(source), *words]) == 0
+    said = capsys.readouterr()
+    assert "training a classifier on them (about" in said.err.splitlines()[0] and (tmp_path / "page.png").exists()
+    real = json.loads(SHIPPED.read_text(encoding="utf-8"))["real"]
+    if form == "json":
+        found = json.loads(said.out)
+        assert found["figures"]["gan_test"] == pytest.approx(0.5, abs=0.03) and found["trained_on"] == 200
+        assert 0 <= found["figures"]["gan_train"] <= 1 and found["figures"].keys() == found["real"].keys()
+    else:
+        assert "GAN-train: trained on 200 of them; real: on 60,000" in said.out
+        rows = {line[2:20].strip(): line.split()[-1] for line in filter(None, said.out.splitlines())}
+        assert rows["GAN-test"] == f"{real['gan_test']:.4f}" and rows["GAN-train"] == f"{real['gan_train']:.4f}"
+
+
+def test_without_labels_the_report_has_no_row_of_them(perfect):
+    real = json.loads(SHIPPED.read_text(encoding="utf-8"))["real"]
+    for values in (perfect, perfect | {"gan_train": None}):  # the former in tour.ipynb
+        text = report.table("title", values, real)
+        assert "copies" in text and "GAN" not in text
+
+
+# ---- more of the program ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -382,7 +569,7 @@ def test_the_generator_that_drew_a_folder_is_named(tmp_path, unseen, manifest, o
 
 
 def test_labels_and_copies_do_not_wait_for_the_figures(folder, tmp_path, monkeypatch, capsys):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measuring, "measure", stop)

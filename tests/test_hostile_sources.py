@@ -74,8 +74,18 @@ def several(*makers):
     return make
 
 
+def labelled(labels, image_name="digit_00000.png"):
+    """A folder of one image with this file of labels; `labels` is its content, or makes it."""
+    put = labels if callable(labels) else file("s/labels.csv", labels)
+    return several(image(f"s/{image_name}"), put)
+
+
 def unreadable(name):
     return lambda folder: (folder / name).mkdir(mode=0)
+
+
+def unreadable_file(name):
+    return lambda folder: (folder / name).touch(mode=0)
 
 
 def padded(member, size=40 * 2**20):
@@ -141,6 +151,14 @@ def of_a_named_input(latent, ink):
 def of_two_inputs(latent, ink):
     other = keras.Input((8,))
     return keras.Model([latent, other], layers.Add()([ink, layers.Reshape((28, 28, 1))(layers.Dense(784)(other))]))
+
+
+def of_false_labels(latent, ink):
+    """Layers whose names are nearly those of labels."""
+    names = ("labels_0-9", "labels_9-0", "labels_", "labels_1_0", "labels_0-99999999999999")
+    for name in names:
+        latent = layers.Dense(8 if name == "labels_0-9" else 2, name=name)(latent)
+    return layers.Reshape((28, 28, 1))(layers.Dense(784, "tanh")(latent))
 
 
 def foreign(name, module="keras.layers", **config):
@@ -246,6 +264,40 @@ SOURCES = [
     Row("large metadata", padded("metadata.json"), "evaluate m.keras", 2, "claim to hold"),
 ]  # fmt: skip
 
+HEADING, ONE = b"file,digit\n", b"file,digit\ndigit_00000.png,7\n"
+LABELS_OF_SOURCES = [
+    Row("no label", labelled(HEADING), "evaluate s", 2, "no label for digit_00000.png"),
+    Row("another image", labelled(HEADING + b"a.png,7\n"), "evaluate s", 2, "no label for digit_00000.png"),
+    Row("word", labelled(ONE.replace(b"7", b"seven")), "evaluate s", 2, "seven"),
+    Row("below zero", labelled(ONE.replace(b"7", b"-1")), "evaluate s", 2, "-1"),
+    Row("fraction", labelled(ONE.replace(b"7", b"7.0")), "evaluate s", 2, "7.0"),
+    Row("too large", labelled(ONE.replace(b"7", b"7" * 5000)), "evaluate s", 2, "is not an image and its label"),
+    Row("cut off", labelled(ONE[:-2]), "evaluate s", 2, "is not an image and its label"),
+    Row("two labels", labelled(ONE + ONE[11:]), "evaluate s", 2, "two labels for digit_00000.png"),
+    Row("zero bytes", labelled(HEADING + bytes(2**24)), "evaluate s", 2, "labels.csv"),
+    Row("endless quotes", labelled(HEADING + b'"' + b"x\n" * 2**22), "evaluate s", 2, "cannot be read"),
+    Row("line feed", labelled(HEADING, "a\nb.png"), "evaluate s", 2, "no label for a b.png"),
+    Row("not UTF-8", labelled(HEADING, "\udcff.png"), "evaluate s", 2, "no label for"),
+    Row("no labels", image("s/a.png"), "evaluate s --gan-train", 2, "it has none"),
+    Row("foreign", labelled(b"name,label\n"), "evaluate s --gan-train", 2, "it has none"),
+    Row("confidences", labelled(b"file,digit,confidence\n"), "evaluate s --gan-train", 2, "it has none"),
+    Row("FIFO", labelled(fifo("s/labels.csv")), "evaluate s --gan-train", 2, "it has none"),
+    Row("device", labelled(link("s/labels.csv", "/dev/zero")), "evaluate s --gan-train", 2, "it has none"),
+    Row("circular link", labelled(link("s/labels.csv", "labels.csv")), "evaluate s --gan-train", 2, "it has none"),
+    Row("dangling link", labelled(link("s/labels.csv", "nothing")), "evaluate s --gan-train", 2, "it has none"),
+    Row("letters", labelled(ONE.replace(b"7", b"26")), "evaluate s --gan-train", 2, "its labels are 26 to 26"),
+    Row("one image", labelled(ONE), "evaluate s --gan-train", 2, "128 images or more"),
+    Row("too few labels", npz("d.npz", x_train=GREY, y_train=GREY[:2, 0, 0]), "evaluate d.npz", 2, "2 train labels"),
+    Row("below zero", npz("d.npz", x_train=GREY, y_train=-np.ones(3, int)), "evaluate d.npz", 2, "0 or more"),
+    Row("floats", npz("d.npz", x_train=GREY, y_train=np.ones(3)), "evaluate d.npz", 2, "must be integers"),
+    Row("table", npz("d.npz", x_train=GREY, y_train=GREY[0]), "evaluate d.npz", 2, "must be integers"),
+    Row("objects", npz("d.npz", x_train=GREY, y_train=np.array([{}] * 3)), "evaluate d.npz", 2, "pickled"),
+    Row("no labels", npz("d.npz", x_train=GREY), "evaluate d.npz --gan-train", 2, "it has none"),
+    Row("letters", npz("d.npz", x_train=GREY, y_train=[1, 9, 26]), "evaluate d.npz --gan-train", 2, "1 to 26"),
+    Row("no labels", model(lambda latent, ink: ink), "evaluate m.keras --gan-train", 2, "it has none"),
+    Row("false labels", model(of_false_labels), "evaluate m.keras --gan-train", 2, "it has none"),
+]  # fmt: skip
+
 DIGITS = npz("d.npz", images=GREY)
 COPY, LABELS, PAGE = "evaluate d.npz --digit 7 --copy-to ", "evaluate d.npz --labels ", "evaluate d.npz --page "
 SUB = several(DIGITS, lambda folder: (folder / "sub").mkdir())
@@ -276,6 +328,7 @@ FOR_USERS = [  # root may read and write everything
     Row("unreadable folder", unreadable("s"), "evaluate s", 2, "Permission denied"),
     Row("below an unreadable folder", unreadable("s"), "evaluate s/a.npz", 2, "Permission denied"),
     Row("unreadable folder", unreadable("s"), "wgan train --data s", 2, "Permission denied"),
+    Row("unreadable labels", labelled(unreadable_file("s/labels.csv")), "evaluate s", 2, "Permission denied"),
     Row("unreadable target", several(DIGITS, unreadable("s")), COPY + "s", 2, "Permission denied"),
     Row("unwritable place", several(DIGITS, unreadable("s")), LABELS + "s/l.csv", 2, ""),
 ]
@@ -285,7 +338,7 @@ def named(row):
     return f"{row.what}: {row.command[:60]}"
 
 
-@pytest.mark.parametrize("row", DATA + SOURCES + OUTPUTS, ids=named)
+@pytest.mark.parametrize("row", DATA + SOURCES + LABELS_OF_SOURCES + OUTPUTS, ids=named)
 def test_a_hostile_path_ends_in_one_line(row, tmp_path, monkeypatch, capfd):
     check(row, tmp_path, monkeypatch, capfd)
 

@@ -4,6 +4,8 @@ import csv
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -204,6 +206,10 @@ def test_a_generator_without_labels_draws_until_the_classifier_is_sure(tmp_path)
     assert len({image.tobytes() for image in images}) == 120
     manifest = json.loads((tmp_path / "generated_images/digits.json").read_text(encoding="utf-8"))
     assert manifest["labels"] == [7, 1] and manifest["labels_by"] == "classifier"
+    # It would confirm all labels, because it chose the images by them.
+    command = [sys.executable, str(ROOT / "evaluate_digits.py"), "generated_images", "--json", "--device", "cpu"]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0 and json.loads(process.stdout)["figures"]["gan_test"] is None, process.stderr
     for part in (1, 2):
         process = run_script(*asked, "--shard", f"{part}/2", "--images-dir", "shards", cwd=tmp_path)
         assert process.returncode == 0, process.stderr

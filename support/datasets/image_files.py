@@ -1,11 +1,14 @@
-"""Reads a folder of image files."""
+"""Reads a folder of image files, and their labels."""
 
+import csv
 import os
+import re
 import warnings
 
 import numpy as np
 
 from support.datasets.checks import MOST_IMAGES, SIDE, DataError, reading
+from support.paths import kind
 from support.results.image_folder import check_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -16,33 +19,74 @@ FORMATS = (
     "GIF",
     "WEBP",
 )  # not PostScript, on which Pillow runs Ghostscript
+LABELS, HEADING = "labels.csv", "file,digit"  # the file of labels that this program writes, and its first line
+LONGEST_LINE = 1000  # characters of that file that are read as one line
+REPAIR_LABELS = "remove it, or generate the images again"
 
 
-def read_image_folder(folder, watch=iter):
-    """All images of a folder, sorted by name: (file names, uint8 [n, 28, 28], 0 to 255). Raises DataError.
+def read_image_folder(folder):
+    """All images of a folder, sorted by name: (file names, uint8 [n, 28, 28], 0 to 255). Raises DataError."""
+    names = list_images(folder)
+    return names, read_images(folder, names)
+
+
+def list_images(folder):
+    """The names of the images in a folder, sorted. Raises DataError if they are none, too many, or of two sets."""
+    check_whole(folder)
+    with reading(folder):
+        names = image_names(folder)
+    if not 1 <= len(names) <= MOST_IMAGES:
+        raise DataError(f"{folder}: holds {len(names)} images ({' '.join(SUFFIXES)}); give 1 to {MOST_IMAGES} of them")
+    return names
+
+
+def read_images(folder, names, watch=iter):
+    """The images `names` of a folder: uint8 [n, 28, 28], 0 to 255. Raises DataError.
 
     Reads png, jpg, jpeg, bmp, gif and webp files; skips hidden files and subfolders. Every image must be 28x28 and
     opaque grey. It may be stored as black and white, as 8-bit grey, or as a palette or RGB with three equal channels.
     Of an animation, the first frame is read. Colour, 16 bits per pixel and other sizes raise DataError.
     watch: a function that passes the names on, one by one, and may show how far the reading is.
     """
-    check_whole(folder)
-    with reading(folder):
-        names = image_names(folder)
-    if not 1 <= len(names) <= MOST_IMAGES:
-        raise DataError(f"{folder}: holds {len(names)} images ({' '.join(SUFFIXES)}); give 1 to {MOST_IMAGES} of them")
     images = np.empty((len(names), SIDE, SIDE), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each of Pillow's warnings is either harmless or an error here
         for name, image in zip(watch(names), images, strict=True):
             image[...] = _read_image(os.path.join(folder, name))
-    return names, images
+    return images
+
+
+def read_folder_labels(folder, names):
+    """The labels of the images `names` of a folder: int64 [n], 0 or more. None if it has no file of labels of ours.
+
+    That is labels.csv with the heading file,digit and one line per image. Any other labels.csv is somebody else's.
+    Raises DataError if it is damaged, or names none or two labels for an image.
+    """
+    path, wanted, labels = os.path.join(folder, LABELS), set(names), {}
+    if kind(path) != "file":
+        return None
+    with reading(path), open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        if file.readline(LONGEST_LINE).rstrip("\n") != HEADING:
+            return None
+        lines = iter(lambda: file.readline(LONGEST_LINE), "")  # so that no line fills the memory
+        for row in filter(None, csv.reader(lines)):
+            if len(row) != 2 or not re.fullmatch(r"\d{1,9}", row[1], re.ASCII):
+                raise DataError(f"{path}: {','.join(row)[:80]!r} is not an image and its label; {REPAIR_LABELS}")
+            if row[0] in labels:
+                raise DataError(f"{path}: has two labels for {row[0][:80]}; {REPAIR_LABELS}")
+            if row[0] in wanted:
+                labels[row[0]] = int(row[1])
+    missing = next((name for name in names if name not in labels), None)
+    if missing is not None:
+        raise DataError(f"{path}: has no label for {missing}; {REPAIR_LABELS}")
+    return np.array([labels[name] for name in names], np.int64)
 
 
 def image_names(folder):
     """The names of the image files in a folder, sorted."""
-    found = (file.name for file in os.scandir(folder) if file.is_file())
-    return sorted(name for name in found if name.lower().endswith(SUFFIXES) and name[0] != ".")
+    with os.scandir(folder) as entries:
+        found = (entry for entry in entries if entry.name.lower().endswith(SUFFIXES) and entry.name[0] != ".")
+        return sorted(entry.name for entry in found if entry.is_file())
 
 
 def _read_image(path):

@@ -66,14 +66,21 @@ def load_dataset(path=None):
 
 
 def read_image_array(path):
-    """uint8 [n, 28, 28] of an .npz file: the array named images, x_train or arr_0, or the only array."""
+    """The images of an .npz file, uint8 [n, 28, 28], and their labels, int64 [n]; None if it has none.
+
+    The images are the array named images, x_train or arr_0, or the only array. x_train has its labels in y_train.
+    """
     with reading(path), zipfile.ZipFile(path) as archive:
         members = _members(archive)
         known = [name for name in ("images", "x_train", "arr_0") if name in members]
         if not known and len(members) != 1:
             raise DataError(f"{path}: holds {list(members)[:9]}; name the images images, x_train or arr_0")
         name = (known or list(members))[0]
-        return _read_npy("x", archive, members[name], f"{path}: {name}").reshape(-1, SIDE, SIDE)
+        arrays = {"x_train": _read_npy("x", archive, members[name], f"{path}: {name}")}
+        if name == "x_train" and "y_train" in members:
+            arrays["y_train"] = _read_npy("y", archive, members["y_train"], f"{path}: y_train")
+        dataset = _dataset(arrays, str(path))
+        return dataset.train_images, dataset.train_labels
 
 
 def _dataset(arrays, source):

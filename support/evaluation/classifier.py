@@ -71,8 +71,12 @@ def scaled(images):
 
 
 def load():
-    """The classifier, compiled: uint8 [m, 28, 28] -> features beside probabilities, float32 [m, 64 + 10]."""
-    classifier = keras.models.load_model(CLASSIFIER, compile=False)
+    """The classifier in CLASSIFIER, compiled; see compiled."""
+    return compiled(keras.models.load_model(CLASSIFIER, compile=False))
+
+
+def compiled(classifier):
+    """A function from uint8 [m, 28, 28] to features beside probabilities, float32 [m, 64 + 10]."""
     both = keras.Model(classifier.inputs, [classifier.get_layer(FEATURES).output, *classifier.outputs])
     # With TF32, the third digit of a figure would depend on the GPU.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -80,7 +84,7 @@ def load():
 
 
 def classify(classifier, images, batch_size=1000):
-    """What the function from `load` says about uint8 [n, 28, 28], as Classified."""
+    """What the function from `load` or `compiled` says about uint8 [n, 28, 28], as Classified."""
     starts = watch(range(0, len(images), batch_size), f"classifying {len(images):,} images")
     both = np.concatenate([classifier(images[start : start + batch_size]).numpy() for start in starts])
     return Classified(both[:, :-10], both[:, -10:])

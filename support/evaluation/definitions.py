@@ -6,6 +6,8 @@ docs/quality.md explains them.
 from typing import NamedTuple
 
 COMPARED = 10_000  # number of images for a comparison of two sets, because the result depends on the number
+TRAINED_ON = 60_000  # number of images that train the classifier of GAN-train: as many as MNIST has
+SEEN = 600_000  # images that this classifier sees in its training, with repetition: ten epochs of TRAINED_ON
 FEW = 2_000  # with fewer images, the figures depend more on the number of images than on their quality
 NEIGHBOURS = 5
 CONFIDENT = 0.9
@@ -50,4 +52,9 @@ FIGURES = (
            "median distance to the nearest training image, pixels in [0, 1]; much smaller than real: memorised"),
     Figure("copies", "copies *", "↓", "10,d",
            "memorised: nearer to a training image than half the least distance of a test image of that digit"),
+    Figure("gan_test", "GAN-test", "↑", "10.4f",
+           "share of the images whose label the classifier confirms; needs labels (Shmelkov et al. 2018)"),
+    Figure("gan_train", "GAN-train", "↑", "10.4f",
+           "share of the test images that a second classifier gets right, trained on these images and their labels "
+           "alone; with --gan-train (Shmelkov et al. 2018)"),
 )  # fmt: skip

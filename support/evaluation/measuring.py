@@ -21,7 +21,7 @@ class Details:
     neighbours: np.ndarray  # int64 [m]: the position of that training image
 
 
-def measure(images, dataset, model, classified=None, unseen=None):
+def measure(images, dataset, model, classified=None, unseen=None, labels=None):
     """The figures of uint8 [n, 28, 28], a dictionary (see definitions.py), and the Details behind them.
 
     The images are compared with the test images, because no generator was trained on those. Only `nearest_distance` and
@@ -29,6 +29,7 @@ def measure(images, dataset, model, classified=None, unseen=None):
 
     model: what classifier.load returns. classified: what it says about the images, if that is already known.
     unseen: images to use for these two figures if `images` are training images themselves.
+    labels: int64 [n], those of the images; without them, `gan_test` is None.
     """
     classified = classified or classifier.classify(model, images)
     compared = figures.drawn(np.arange(len(images)), COMPARED)
@@ -56,6 +57,7 @@ def measure(images, dataset, model, classified=None, unseen=None):
         "duplicates": figures.duplicates(images),
         "nearest_distance": float(np.median(distances)),
         "copies": int((distances < np.take(COPY_DISTANCES, dataset.train_labels[neighbours])).sum()),
+        "gan_test": None if labels is None else float((classified.labels == labels).mean()),
         "shares": shares.tolist(),
     }
     return values, Details(images, classified, compared, distances, neighbours)
@@ -63,8 +65,8 @@ def measure(images, dataset, model, classified=None, unseen=None):
 
 def real_figures(dataset, model):
     """The figures of 10,000 training images, measured as if they had been generated: the best possible ones."""
-    images = figures.drawn(dataset.train_images, COMPARED)
-    return measure(images, dataset, model, unseen=dataset.test_images)[0]
+    images, labels = (figures.drawn(part, COMPARED) for part in (dataset.train_images, dataset.train_labels))
+    return measure(images, dataset, model, unseen=dataset.test_images, labels=labels)[0]
 
 
 def digit_shares(labels):

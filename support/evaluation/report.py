@@ -16,10 +16,11 @@ from support.results.files import write_whole
 
 
 def table(title, values, real):
-    """The figures beside those of real digits, as text."""
+    """The figures beside those of real digits, as text. Figures without a value are left out."""
     lines = [title, "", f"{'':24}{'these':>10}{'real':>10}"]
     for key, name, better, form, _ in FIGURES:
-        lines.append(f"{better} {name:<22}{values[key]:{form}}{real[key]:{form}}")
+        if values.get(key) is not None:
+            lines.append(f"{better} {name:<22}{values[key]:{form}}{real[key]:{form}}")
     lines += ["", f"{'digit':<9}" + "".join(f"{digit:6}" for digit in range(10))]
     lines += [
         f"{who:<9}" + "".join(f"{100 * share:6.1f}" for share in of["shares"])

@@ -6,19 +6,21 @@ from support.command_line.progress import say
 from support.datasets import loading
 from support.errors import one_line
 from support.evaluation import classifier, measuring, report
+from support.evaluation.classifier_training import gan_train
+from support.evaluation.definitions import TRAINED_ON
 from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow
 
 
-def evaluate(options, draw):
+def evaluate(options, open_generator):
     """Measures the images of options.source, prints the figures, and writes what the options ask for.
 
-    draw: a function from the path of a generator to uint8 [n, 28, 28]. Raises InputError.
+    open_generator: see read_source. Raises InputError.
     """
     record = classifier.read_record()
     if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
         import_tensorflow(options.device)
-    source = read_source(options.source, draw)
+    source = read_source(options.source, open_generator, options.gan_train)
     if options.labels:
         report.check_names(source)
     import_tensorflow(options.device)
@@ -32,13 +34,18 @@ def evaluate(options, draw):
         number = report.copy_digit(source, options.copy_to, options.digit, classified.labels)
         say(f"{options.copy_to}: {number:,} images of the digit {options.digit}")
     dataset = loading.load_dataset()
-    values, details = measuring.measure(source.images, dataset, model, classified)
+    labels = None if source.chosen else source.labels
+    values, details = measuring.measure(source.images, dataset, model, classified, labels=labels)
     images, compared = len(source.images), len(details.compared)
+    trained_on = min(images, TRAINED_ON) if options.gan_train else None
+    values["gan_train"] = gan_train(source.images, source.labels, dataset) if options.gan_train else None
     warnings = measuring.warnings_about(source.images)
     lines = [str(source.path), source.origin, f"{images:,} images; * compares {compared:,} of them with MNIST"]
+    lines += [f"GAN-train: trained on {trained_on:,} of them; real: on {TRAINED_ON:,}"] if trained_on else []
     text = report.table("\n".join(one_line(line) for line in lines if line), values, record["real"])
     if options.json:
         found = {"source": str(source.path), "origin": source.origin, "images": images, "compared": compared}
+        found["trained_on"] = trained_on
         found |= {"figures": values, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
         print(json.dumps(found, indent=1))
     else:
