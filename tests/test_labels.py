@@ -123,10 +123,10 @@ def test_the_critic_compares_images_of_equal_labels():
     training, kinds = wgan.build_training(options), np.arange(500) % 10
     chosen, critic_latents, generator_latents, _ = wgan.draw_numbers(training, options, 500, kinds)
     np.testing.assert_array_equal(critic_latents.numpy()[..., :10].argmax(-1), kinds[chosen.numpy()])
-    scores = tf.reshape(tf.range(640.0), [64, 10])
+    scores = tf.reshape(tf.range(320.0), [32, 10])
     picked = wgan.pick_scores(scores, generator_latents[0]).numpy()
     np.testing.assert_array_equal(picked[:, 0] % 10, generator_latents[0].numpy()[:, :10].argmax(-1))
-    np.testing.assert_array_equal(picked[:, 0] // 10, np.arange(64))
+    np.testing.assert_array_equal(picked[:, 0] // 10, np.arange(32))
 
 
 def test_only_the_score_of_the_label_trains_the_critic():
