@@ -1,7 +1,8 @@
 // Latent vectors: the random numbers that become digits. Each function returns the same for the same arguments.
 
-const VARIATION = 0.35; // of a hand from one digit to the next: 0 repeats the same seven, 1 changes the hand
-const CARE = 0.85; // with 1, a hand writes as carelessly as people do; shorter latent vectors draw clearer digits
+const VARIATION = 0.3; // angle, in radians, between the style of a hand and the latent vector of a digit of it
+const CARE = 0.85; // factor of a hand's latent vectors: shorter ones draw clearer digits, but fewer different ones
+const MARGIN = 0.01; // between the largest of the numbers that make a choice and the next, so that two do not mix
 
 // Normal numbers, mean 0 and variance 1, that depend on the seed alone: a Float32Array.
 function normalNumbers(seed, count) {
@@ -25,18 +26,17 @@ function foldIn(seed, number) {
 // The latent vector that draws the label at `place`: its largest number among the first `choices` is there.
 // It and the one that was the largest exchange their values, so the vector stays normally distributed.
 function setChoice(latent, place, choices) {
-  const changed = latent.slice(), first = latent.subarray(0, choices);
-  const largest = first.indexOf(Math.max(...first));
-  changed[largest] = latent[place];
-  changed[place] = latent[largest];
-  return changed;
+  const first = latent.subarray(0, choices), high = Math.max(...first), changed = latent.slice();
+  changed[first.indexOf(high)] = latent[place];
+  changed[place] = high;
+  return changed.map((number, i) => (i < choices && i !== place ? Math.min(number, high - MARGIN) : number));
 }
 
 // The latent vector of the digit number `position` that a hand writes. A hand is a seed. All its digits share a latent
-// vector, and each adds a little of its own. The squares of these two weights add up to 1, as for a normal number.
+// vector, their style, and each adds a little of its own.
 function handwritten(hand, position, length) {
-  const shared = normalNumbers(hand, length), own = normalNumbers(foldIn(hand, position), length);
-  return shared.map((number, i) => CARE * (Math.sqrt(1 - VARIATION ** 2) * number + VARIATION * own[i]));
+  const style = normalNumbers(hand, length), own = normalNumbers(foldIn(hand, position), length);
+  return style.map((number, i) => CARE * (Math.cos(VARIATION) * number + Math.sin(VARIATION) * own[i]));
 }
 
 // The latent vector at `part` (0 to 1) of the great circle from `start` to `end` (White 2016). A straight line would

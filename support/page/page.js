@@ -2,7 +2,7 @@
 
 const SIDE = 28; // pixels of a digit
 const SCALE = 4; // of the canvas, and of the PNG
-const PITCH = 22; // pixels from one digit to the next in a line of handwriting: each has an empty margin
+const PITCH = 21; // pixels from one digit to the next in a line of handwriting: digits are at most 20 wide
 const PART = 10; // digits that are drawn at a time; in between, the page answers
 
 const find = (id) => document.getElementById(id);

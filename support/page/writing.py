@@ -16,7 +16,7 @@ SCRIPTS = ("forward.js", "latents.js", "page.js")
 PAGE = "digits.html"
 
 
-def write_page(generator, options, about):
+def page(generator, about, options):
     """Writes digits.html to options.models_dir: a page that draws with `generator` in any browser, without a network.
 
     about: the path and the checksum of its file, as models.find_generator returns them. Raises InputError if the
