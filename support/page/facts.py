@@ -33,7 +33,7 @@ def describe(generator, model, checksum):
         ("Weights", f"{generator.count_params():,} numbers"),
         ("Model file", f"{Path(model).name}, SHA-256 {checksum[:16]}…"),
     ]
-    parts = [_table([], facts)]
+    parts = [_table(facts)]
     report = read_json(folder / "figures.json")
     if report and report.get("sha256") == checksum:
         parts.append(_quality(report))
@@ -84,19 +84,21 @@ def _quality(report):
     if not rows:
         return ""
     images = _find(report, int, "images")
-    title = f"How good its digits are{f', measured on {images:,} of them' if images else ''}"
-    table = _table([title, "this network", "real digits"], rows)
-    return f"{table}\n<details><summary>What the figures mean</summary>\n{_table([], meanings)}\n</details>"
+    measured = f", measured on {images:,} of them" if images else ""
+    title = f"How good its digits are{measured} (↑ higher is better, ↓ lower is better)"
+    table = _table(rows, title, ("figure", "this network", "real digits"))
+    return f"{table}\n<details><summary>What the figures mean</summary>\n{_table(meanings)}\n</details>"
 
 
-def _table(heading, rows):
-    """An HTML table. heading: the cells of its first row, or none."""
+def _table(rows, title="", heading=()):
+    """An HTML table. The first cell of each row names it. heading: the names of the columns."""
     lines = ["<table>"]
-    if heading:
+    if title:
         cells = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in heading)
-        lines.append(f"<thead><tr>{cells}</tr></thead>")
+        lines += [f"<caption>{html.escape(title)}</caption>", f"<thead><tr>{cells}</tr></thead>"]
     lines.append("<tbody>")
     for name, *cells in rows:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-    return "\n".join([*lines, "</tbody>", "</table>"])
+    text = "\n".join([*lines, "</tbody>", "</table>"])
+    return text.encode("utf-8", "replace").decode()  # half a character cannot be written

@@ -7,7 +7,7 @@ const LAYERS = {
   // Each unit has a row of the kernel: its output is the dot product of this row and the input.
   dense: (step, [input]) => product(input, step.kernel.values, step.kernel.shape[1]),
 
-  // Each pixel of the input paints a patch as large as the kernel; the patches of neighbours are `strides` pixels apart.
+  // Each pixel of the input becomes a patch as large as the kernel. Patches of neighbours are `strides` pixels apart.
   // Where patches overlap, they add up. What lies outside the image is cut off.
   transposedConvolution(step, [input]) {
     const [rows, columns, channels, inner] = step.kernel.shape;
@@ -33,7 +33,8 @@ const LAYERS = {
   scaleAndShift(step, [input]) {
     const output = new Float32Array(input.length), scale = step.scale.values, shift = step.shift.values;
     for (let i = 0; i < input.length; )
-      for (let channel = 0; channel < scale.length; channel++, i++) output[i] = input[i] * scale[channel] + shift[channel];
+      for (let channel = 0; channel < scale.length; channel++, i++)
+        output[i] = input[i] * scale[channel] + shift[channel];
     return output;
   },
 

@@ -24,46 +24,48 @@ def describe(generator, name):
     layer that forward.js cannot compute.
     """
     places, steps = {id(generator.inputs[0]): 0}, []
-
-    def place(value):
-        if id(value) not in places:  # Keras tells only the first output of a layer
-            raise InputError(f"{name}: uses a layer twice, which a page cannot compute; use two layers")
-        return places[id(value)]
-
-    # The operations of a functional model come in an order in which the inputs of each are known.
-    for layer in getattr(generator, "operations", generator.layers):
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        kind = type(layer).__name__
-        if kind not in LAYERS or not isinstance(layer, keras.layers.Layer):
-            raise InputError(
-                f"{name}: layer {layer.name!r} is a {kind}, which a page cannot compute; it can compute "
-                f"{', '.join(LAYERS)}"
-            )
-        inputs = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
-        taken = [place(value) for value in inputs]
-        for step in LAYERS[kind](layer, Settings(layer, name)):
-            steps.append({"inputs": taken, **step})
-            taken = [len(steps)]
-        places[id(layer.output)] = taken[0]
-    return {"latent": generator.input_shape[-1], "output": place(generator.outputs[0]), "steps": steps}
+    try:
+        # The operations of a functional model come in an order in which the inputs of each are known.
+        for layer in getattr(generator, "operations", generator.layers):
+            if not isinstance(layer, keras.layers.InputLayer):
+                taken = [_place(places, value) for value in _inputs(layer)]
+                for step in _steps(layer):
+                    steps.append({"inputs": taken, **step})
+                    taken = [len(steps)]
+                places[id(layer.output)] = taken[0]
+        output = _place(places, generator.outputs[0])
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return {"latent": generator.input_shape[-1], "output": output, "steps": steps}
 
 
-class Settings:
-    """The settings of a layer, each refused if a page cannot compute it."""
+def _inputs(layer):
+    return layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
 
-    def __init__(self, layer, name):
-        self.layer, self.name, self.config = layer, name, layer.get_config()
 
-    def require(self, setting, *values):
-        """Raises InputError if the layer has this setting, and its value is not one of `values`."""
-        value = self.config.get(setting, values[0])
-        if value not in values:
-            kind = type(self.layer).__name__
-            raise InputError(
-                f"{self.name}: layer {self.layer.name!r} is a {kind} with {setting} {value!r}, which a page cannot "
-                f"compute; it can with {' or '.join(map(repr, values))}"
-            )
+def _place(places, value):
+    if id(value) not in places:  # Keras tells only the first output of a layer
+        raise InputError("uses a layer twice, which a page cannot compute; use two layers")
+    return places[id(value)]
+
+
+def _steps(layer):
+    """The steps of a layer, without their inputs: the first takes those of the layer, each other the one before it."""
+    kind = type(layer).__name__
+    if kind not in LAYERS or not isinstance(layer, keras.layers.Layer):
+        raise InputError(f"layer {layer.name!r} ({kind}): a page can compute only {', '.join(LAYERS)}")
+    return LAYERS[kind](layer)
+
+
+def _require(layer, setting, *values):
+    """Raises InputError if the layer has this setting, and its value is not one of `values`."""
+    value = layer.get_config().get(setting, values[0])
+    value = tuple(value) if isinstance(value, list) else value
+    if value not in values:
+        only = f"{setting} {' or '.join(map(repr, values))}"
+        raise InputError(
+            f"layer {layer.name!r} ({type(layer).__name__}): a page can compute it only with {only}, not {value!r}"
+        )
 
 
 def _numbers(value):
@@ -76,12 +78,12 @@ def _shape(tensor):
     return list(tensor.shape[1:])
 
 
-def _activation(layer, settings):
+def _activation(layer):
     """The steps of the activation of a layer."""
-    if settings.config["activation"] == "softmax":
+    _require(layer, "activation", *ACTIVATIONS, "softmax")
+    if layer.get_config()["activation"] == "softmax":
         return ({"kind": "softmax", "channels": layer.output.shape[-1]},)
-    settings.require("activation", *ACTIVATIONS, "softmax")
-    return ACTIVATIONS[settings.config["activation"]]
+    return ACTIVATIONS[layer.get_config()["activation"]]
 
 
 def _bias(layer):
@@ -91,17 +93,17 @@ def _bias(layer):
         yield {"kind": "scaleAndShift", "scale": np.ones_like(shift), "shift": shift}
 
 
-def _dense(layer, settings):
+def _dense(layer):
     yield {"kind": "dense", "kernel": _numbers(layer.kernel).T}
     yield from _bias(layer)
-    yield from _activation(layer, settings)
+    yield from _activation(layer)
 
 
-def _transposed_convolution(layer, settings):
-    settings.require("data_format", "channels_last")
-    settings.require("dilation_rate", (1, 1), [1, 1])
-    settings.require("output_padding", None)
-    settings.require("padding", "same", "valid")
+def _transposed_convolution(layer):
+    _require(layer, "data_format", "channels_last")
+    _require(layer, "dilation_rate", (1, 1))
+    _require(layer, "output_padding", None)
+    _require(layer, "padding", "same", "valid")
     # With "same", the output is cut to `strides` times the input, at the top and left by half of what is too much.
     pairs = zip(layer.kernel_size, layer.strides, strict=True)
     yield {
@@ -113,42 +115,42 @@ def _transposed_convolution(layer, settings):
         "to": _shape(layer.output),
     }
     yield from _bias(layer)
-    yield from _activation(layer, settings)
+    yield from _activation(layer)
 
 
-def _batch_norm(layer, settings):
+def _batch_norm(layer):
     """After training, batch norm is a scale and a shift for each channel."""
-    settings.require("axis", -1, layer.output.ndim - 1, [layer.output.ndim - 1])
+    _require(layer, "axis", -1, layer.output.ndim - 1)
     scale = 1.0 / np.sqrt(_numbers(layer.moving_variance).astype(np.float64) + layer.epsilon)
     scale = scale * _numbers(layer.gamma) if layer.scale else scale
     shift = (_numbers(layer.beta) if layer.center else 0.0) - _numbers(layer.moving_mean) * scale
     yield {"kind": "scaleAndShift", "scale": scale.astype(np.float32), "shift": shift.astype(np.float32)}
 
 
-def _rescaling(layer, settings):
+def _rescaling(layer):
     channels = layer.output.shape[-1]
     scale, shift = (np.broadcast_to(np.float32(value), channels) for value in (layer.scale, layer.offset))
     yield {"kind": "scaleAndShift", "scale": scale, "shift": shift}
 
 
-def _leaky_relu(layer, settings):
+def _leaky_relu(layer):
     yield {"kind": "leakyRelu", "slope": float(layer.negative_slope)}
 
 
-def _relu(layer, settings):
-    settings.require("max_value", None)
-    settings.require("threshold", 0.0)
-    yield from _leaky_relu(layer, settings)
+def _relu(layer):
+    _require(layer, "max_value", None)
+    _require(layer, "threshold", 0.0)
+    yield from _leaky_relu(layer)
 
 
-def _concatenate(layer, settings):
-    settings.require("axis", -1, layer.output.ndim - 1)
+def _concatenate(layer):
+    _require(layer, "axis", -1, layer.output.ndim - 1)
     yield {"kind": "concatenate", "channels": [value.shape[-1] for value in layer.input]}
 
 
-def _nothing(layer, settings):
+def _nothing(layer):
     """Layers that change no number, and not their order."""
-    settings.require("data_format", "channels_last")
+    _require(layer, "data_format", "channels_last")
     return ()
 
 

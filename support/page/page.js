@@ -7,9 +7,12 @@ const PART = 10; // digits that are drawn at a time; in between, the page answer
 
 const find = (id) => document.getElementById(id);
 const network = readNetwork(JSON.parse(find("network").textContent), find("weights").textContent);
-const labels = network.labels;
+const labels = network.labels; // what the generator can be asked for, in ascending order
+const DIGITS = labels.every((label) => label < 10); // so that 26 is a two and a six
 const shown = new Map(); // what each canvas shows
-let hand = newSeed(), walk;
+let hand = newSeed(); // who writes
+let walk; // two latent vectors
+let drawing; // the seed of the 100 digits
 
 function newSeed() {
   return crypto.getRandomValues(new Int32Array(1))[0];
@@ -54,15 +57,14 @@ function palette(element) {
 
 // Shows 100 new digits, row by row. A generator with labels draws them in turn. Pressed again, it starts again.
 async function drawDigits() {
-  const seed = newSeed(), canvas = find("digits"), images = Array(100), start = performance.now();
-  drawDigits.seed = seed;
+  const seed = (drawing = newSeed()), canvas = find("digits"), images = Array(100), start = performance.now();
   for (let first = 0; first < images.length; first += PART) {
     const numbers = Array.from({ length: PART }, (_, i) => first + i);
     drawEach(numbers.map((i) => labelled(normalNumbers(foldIn(seed, i), network.latent), i % labels.length)))
       .forEach((image, i) => (images[first + i] = image));
     show(canvas, images, 10);
     await new Promise((resolve) => setTimeout(resolve));
-    if (drawDigits.seed !== seed) return;
+    if (drawing !== seed) return;
   }
   find("digits-note").textContent = `Drawn in ${((performance.now() - start) / 1000).toFixed(1)} seconds.`;
 }
@@ -74,23 +76,21 @@ function labelled(latent, place) {
 
 // The places in `labels` of what was typed: undefined for a space, -1 for what the generator cannot draw.
 function readLabels(text) {
-  const words = labels.every((label) => label < 10) ? [...text] : text.split(/[\s,]+/).filter(Boolean);
+  const words = DIGITS ? [...text] : text.split(/[\s,]+/).filter(Boolean);
   return words.map((word) => (word.trim() ? labels.findIndex((label) => String(label) === word) : undefined));
 }
 
 // Shows the number that was typed. A digit that stays at its position stays as it is.
 function write() {
-  const canvas = find("written"), text = find("text").value, asked = readLabels(text);
-  const places = asked.filter((place) => place !== -1);
-  const images = Array(places.length);
-  const digits = [...places.keys()].filter((i) => places[i] !== undefined);
-  const latents = digits.map((i) => labelled(handwritten(hand, i, network.latent), places[i]));
-  if (digits.length) drawEach(latents).forEach((image, i) => (images[digits[i]] = image));
-  const most = Math.max(6, Math.min(20, Math.floor(canvas.parentElement.clientWidth / 36)));
-  show(canvas, images.length ? images : Array(1), Math.min(most, images.length || 1), PITCH);
-  canvas.setAttribute("aria-label", `${digits.map((i) => labels[places[i]]).join(" ")} in handwriting`);
-  const cannot = asked.includes(-1) ? `This network draws ${labels.join(", ")}, and nothing else.` : "";
-  find("text-note").textContent = cannot;
+  const canvas = find("written"), asked = readLabels(find("text").value);
+  const places = asked.filter((place) => place !== -1), images = Array(places.length || 1);
+  const positions = [...places.keys()].filter((i) => places[i] !== undefined);
+  const latents = positions.map((i) => labelled(handwritten(hand, i, network.latent), places[i]));
+  drawEach(latents).forEach((image, i) => (images[positions[i]] = image));
+  const fitting = Math.max(6, Math.min(20, Math.floor(canvas.parentElement.clientWidth / 36)));
+  show(canvas, images, Math.min(fitting, images.length), PITCH);
+  canvas.setAttribute("aria-label", `${positions.map((i) => labels[places[i]]).join(" ")} in handwriting`);
+  find("text-note").textContent = asked.includes(-1) ? `This network can write only ${labels.join(", ")}.` : "";
 }
 
 // Two new latent vectors for the walk.
@@ -127,9 +127,8 @@ function listen(id, event, action) {
 function start() {
   if (labels.length) {
     find("writing").hidden = find("ends").hidden = false;
-    const digits = labels.every((label) => label < 10);
-    find("text").inputMode = digits ? "numeric" : "text";
-    find("text").value = [0, 2, 6].every((label) => labels.includes(label)) && digits ? "2026" : labels.slice(0, 4).join(digits ? "" : " ");
+    find("text").inputMode = DIGITS ? "numeric" : "text";
+    find("text").value = labels.length === 10 && DIGITS ? "2026" : labels.slice(0, 4).join(DIGITS ? "" : " ");
     for (const id of ["start", "end"]) labels.forEach((label, place) => find(id).add(new Option(label, place)));
     find("end").selectedIndex = labels.length - 1;
     write();
