@@ -72,7 +72,7 @@ def other_layers():
             layers.Dropout(0.5),
             layers.Conv2DTranspose(5, (3, 2), strides=(1, 2), padding="valid", activation="leaky_relu"),
             layers.BatchNormalization(center=False, scale=False),
-            layers.Conv2DTranspose(3, (2, 3), strides=(2, 3), padding="same"),
+            layers.Conv2DTranspose(3, (3, 6), strides=(2, 3), padding="same"),
             layers.ReLU(negative_slope=0.1),
             layers.Conv2DTranspose(1, 1, activation="sigmoid"),
             layers.Flatten(),
