@@ -8,6 +8,7 @@
     python wgan_handwritten_digits.py generate           write 25,000 digits with the saved generator
     python wgan_handwritten_digits.py interpolate        write a walk between digits, as an animation
     python wgan_handwritten_digits.py write 2026         write a number in handwriting (needs --recipe cwgan)
+    python wgan_handwritten_digits.py page               write a page that draws digits in any browser
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
 critic C gives an image a score. It is trained to score real images high and generated images low. The generator is
@@ -39,6 +40,7 @@ from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
+from support.page.writing import page
 from support.results import digit_files, folders, pictures
 from support.results.files import part_of
 from support.results.models import find_generator
@@ -384,7 +386,7 @@ def run(options):
     with folders.reserved(options, labelled=bool(labels or options.digits)):
         if training:
             train(dataset, options)
-        for step in (generate, interpolate, write):
+        for step in (generate, interpolate, write, page):
             if step.__name__ in options.steps:
                 step(*(found or find_generator(options)), options)
         replicas.wait_for_all()

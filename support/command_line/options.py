@@ -15,7 +15,7 @@ from support.command_line.values import (
 )
 from support.errors import InputError, one_line
 
-STEPS = ("train", "generate", "interpolate", "write")
+STEPS = ("train", "generate", "interpolate", "write", "page")
 DEFAULT_STEPS = STEPS[:2]
 MOST_IN_ARRAY = 2_000_000  # digits in an .npz file: this program reads no more from one
 
@@ -75,7 +75,7 @@ class Options:
         metavar="I/N",
     )
     models_dir: str = _option(
-        "saved_models", "folder for models, files of a training run, interpolation.* and number_*.png", path
+        "saved_models", "folder for models, files of a run, interpolation.*, number_*.png and digits.html", path
     )
     model: str = _option(
         None,

@@ -15,7 +15,7 @@ def reserved(options, labelled=False):
     """
     images_dir = options.images_dir if "generate" in options.steps else None  # None also with --npz alone
     written = [images_dir] if images_dir else []
-    written += [options.models_dir] if {"train", "interpolate", "write"} & set(options.steps) else []
+    written += [options.models_dir] if {"train", "interpolate", "write", "page"} & set(options.steps) else []
     for folder in filter(None, [*written, options.tensorboard]):
         files.check_folder(folder)
     run_files.check_folder(options.models_dir, options.steps, number=options.number)

@@ -9,6 +9,7 @@ from support.results.files import FolderError
 NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
 SIGNS = {suffix: NAME.encode() for suffix in (".png", ".gif", ".keras", ".npz")}
 SIGNS |= {".csv": b"epoch,step,", ".json": b'{\n  "about": {'}
+SIGNS[".html"] = f'<meta name="generator" content="{NAME}">'.encode()
 
 
 def is_ours(path, run_id=""):

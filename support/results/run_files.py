@@ -62,6 +62,8 @@ def check_folder(folder, steps, epochs=(), number=None):
         written += [Path(folder, f"interpolation.{suffix}") for suffix in ("gif", "png")]
     if "write" in steps:
         written.append(pictures.writing_path(folder, number))
+    if "page" in steps:
+        written.append(Path(folder, "digits.html"))
     refuse_others(written, folders)
 
 

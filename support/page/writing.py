@@ -1,0 +1,58 @@
+"""Writes the page: template, style, scripts, the generator and what is known about it, in one HTML file."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from support.command_line.progress import say
+from support.labels import labels_of
+from support.page import facts, network
+from support.results.files import write_text
+
+PARTS = Path(__file__).parent
+SCRIPTS = ("forward.js", "latents.js", "page.js")
+PAGE = "digits.html"
+
+
+def page(generator, about, options):
+    """Writes digits.html to options.models_dir: a page that draws with `generator` in any browser, without a network.
+
+    about: the path and the checksum of its file, as models.find_generator returns them. Raises InputError if the
+    generator has a layer that the page cannot compute.
+    """
+    path = Path(options.models_dir, PAGE)
+    text = build(generator, about["model"], about["sha256"])
+    write_text(path, text)
+    say(f"a page that draws digits in a browser: {path} ({len(text) / 1e6:.1f} MB)")
+
+
+def build(generator, model, checksum):
+    """The page, as text. Equal arguments and files give the same text. model: the path of the generator's file."""
+    description, numbers = network.pack(network.describe(generator, model))
+    description["labels"] = labels_of(generator)
+    style = _read("page.css")
+    script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
+    parts = {
+        # Nothing but this script and this style runs, and nothing is loaded, whatever else gets into the page.
+        "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        "style": style,
+        "script": script,
+        "latent": str(description["latent"]),
+        "about": facts.describe(generator, model, checksum),
+        "network": json.dumps(description, separators=(",", ":")).replace("<", "\\u003c"),
+        "weights": base64.b64encode(numbers).decode(),
+    }
+    # In one pass: what is inserted is not searched.
+    return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _read("page.html"))
+
+
+def _read(name):
+    return (PARTS / name).read_text(encoding="utf-8")
+
+
+def _hash(text):
+    """A source expression of a content security policy: it allows an inline script or style of exactly this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

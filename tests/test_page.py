@@ -1,0 +1,234 @@
+"""The page digits.html, without a browser: what is in it, what it refuses, what it replaces."""
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hostile import Row, check, snapshot
+
+import wgan_handwritten_digits as wgan
+from support.errors import InputError
+from support.machine.devices import import_tensorflow, keras
+from support.page import facts, network
+from support.page.writing import build
+from support.results.ownership import is_ours
+
+import_tensorflow("cpu")
+layers = keras.layers
+MODEL = ROOT / "saved_models/pretrained/wgan/generator.keras"
+RECORD = {
+    "about": {
+        "options": {"recipe": "cwgan", "latent_dim": 16, "seed": 3},
+        "data": {"source": "/home/ada/secret/mnist.npz", "images": 60000},
+        "device": {"name": "CPU, 2 cores"},
+        "versions": {"program": "0.3.0"},
+    },
+    "seconds": 600.0,
+    "final": {"epoch": 6},
+}
+
+
+class Reader(HTMLParser):
+    """What a page contains: tags with their attributes; texts by the tag, or its type, that they follow."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.inside = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.inside = dict(attributes).get("type", tag)
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        self.texts[self.inside] = self.texts.get(self.inside, "") + data
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return wgan.build_generator(16, labels=range(10))
+
+
+def page_of(generator, model="generator.keras", checksum="0" * 64):
+    text = build(generator, model, checksum)
+    return text, Reader(text)
+
+
+# ---------------------------------------------------------------------------------------------------- what is in it
+def test_it_is_one_file_whose_policy_allows_its_own_script_and_style_alone(generator):
+    text, page = page_of(generator)
+    for _, attributes in page.tags:
+        for name, value in attributes.items():
+            assert name not in ("src", "href", "action") or value == "data:,", (name, value)
+            assert not name.startswith("on") and name != "style", "the policy would stop it"
+    (policy,) = (tag["content"] for _, tag in page.tags if tag.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    for kind in ("script", "style"):
+        checksum = base64.b64encode(hashlib.sha256(page.texts[kind].encode()).digest()).decode()
+        assert rules[f"{kind}-src"] == f"'sha256-{checksum}'"
+    assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
+    assert not re.search(r"https?:|//[a-z]+\.", text.replace(page.texts["text/plain"], ""))
+
+
+def test_it_contains_the_weights_most_of_them_in_two_bytes():
+    generator = wgan.build_generator()
+    _, page = page_of(generator)
+    description = json.loads(page.texts["application/json"])
+    numbers = base64.b64decode(page.texts["text/plain"])
+    assert len(numbers) < 2.05 * generator.count_params()
+    kernels = [step["kernel"] for step in description["steps"] if "kernel" in step]
+    assert [kernel["type"] for kernel in kernels] == ["float32", "float16", "float16", "float32"]
+    large = kernels[1]
+    half = np.frombuffer(numbers, "<f2", np.prod(large["shape"]), large["start"]).reshape(large["shape"])
+    expected = generator.layers[4].kernel.numpy().T
+    np.testing.assert_allclose(half.astype(np.float32), expected, atol=2.0**-11 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("factor", "kind"), [(1.0, "float16"), (1e6, "float32"), (1e-6, "float32")])
+def test_an_array_for_which_float16_is_too_inaccurate_stays_in_float32(factor, kind):
+    kernel = np.random.default_rng(0).normal(size=(200, 100)).astype(np.float32) * np.float32(factor)
+    description, numbers = network.pack({"steps": [{"kind": "dense", "inputs": [0], "kernel": kernel}]})
+    found = description["steps"][0]["kernel"]
+    assert found == {"shape": [200, 100], "type": kind, "start": 0}
+    np.testing.assert_allclose(np.frombuffer(numbers, kind).reshape(200, 100), kernel, rtol=2e-3, atol=1e-3 * factor)
+
+
+def test_equal_generators_give_equal_pages(generator):
+    assert page_of(generator)[0] == page_of(generator)[0]
+
+
+def test_it_knows_the_labels_that_it_can_be_asked_for():
+    for labels in ((), (0, 1, 7)):
+        _, page = page_of(wgan.build_generator(16, labels=labels))
+        assert json.loads(page.texts["application/json"])["labels"] == list(labels)
+
+
+# --------------------------------------------------------------------------------------------- what it says of a run
+def words(folder, generator, record=None, place="run.json", **figures):
+    """The text about a generator whose folder contains these files."""
+    path = folder / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record or RECORD), encoding="utf-8")
+    if figures:
+        (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", facts.describe(generator, folder / "generator.keras", "abc")))
+
+
+@pytest.mark.parametrize("place", ["training/run.json", "run.json"])
+def test_it_names_the_recipe_and_the_run(generator, tmp_path, place):
+    found = words(tmp_path, generator, place=place)
+    for part in ("weight clipping and labels", "cwgan", "6 epochs, 60,000 images, mnist.npz, seed 3", "10 minutes"):
+        assert part in found
+    assert "ada" not in found, "the folders of a person's computer are not for others"
+
+
+def test_a_record_that_is_missing_damaged_or_of_another_network_is_not_used(generator, tmp_path):
+    assert "not recorded" in facts.describe(generator, tmp_path / "generator.keras", "abc")
+    for latent_dim in (17, None, "16", True):
+        record = {**RECORD, "about": {**RECORD["about"], "options": {"latent_dim": latent_dim}}}
+        assert "not recorded" in words(tmp_path, generator, record)
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    assert "not recorded" in facts.describe(generator, tmp_path / "generator.keras", "abc")
+
+
+def test_a_record_may_lack_anything_or_contain_anything(generator, tmp_path):
+    for value in (None, [], {}, -1, 1e308, True, "x" * 10_000, "<script>alert(1)</script>", "\ud800"):
+        record = json.loads(json.dumps(RECORD), object_hook=lambda part, value=value: {key: value for key in part})
+        record["about"] = {"options": {"latent_dim": 16, "recipe": value, "seed": value}, "data": value}
+        words(tmp_path, generator, record, figures={"sha256": "abc", "figures": value, "real": {"recall": value}})
+        text, page = page_of(generator, tmp_path / "generator.keras", "abc")
+        assert [tag for tag, _ in page.tags].count("script") == 3
+        text.encode("utf-8")  # can be written
+
+
+def test_it_has_the_figures_of_this_model_alone(generator, tmp_path):
+    report = json.loads((MODEL.parent / "figures.json").read_text(encoding="utf-8"))
+    found = words(tmp_path, generator, **{**report, "sha256": "abc"})
+    for part in ("measured on 25,000", "Fréchet distance ↓ 0.073 0.058", "confident ↑ 0.980 0.991"):
+        assert part in found
+    assert "Fréchet" not in words(tmp_path, generator, **report)
+
+
+def test_every_recipe_has_a_name():
+    assert set(facts.METHODS) == set(wgan.RECIPES)
+
+
+# ------------------------------------------------------------------------------------------------- what it refuses
+def functional(*between):
+    latent = value = keras.Input((8,))
+    for layer in between:
+        value = layer(value)
+    value = layers.Dense(784)(layers.Flatten()(value))
+    return keras.Model(latent, layers.Reshape((28, 28, 1))(value))
+
+
+def twice():
+    latent, layer = keras.Input((8,)), layers.Dense(8)
+    value = layers.Dense(784)(layer(layer(latent)))
+    return keras.Model(latent, layers.Reshape((28, 28, 1))(value))
+
+
+def image():
+    return layers.Reshape((2, 2, 2))
+
+
+UNKNOWN = {
+    "(Conv2D): a page can compute only Dense": lambda: functional(image(), layers.Conv2D(3, 2)),
+    "(Sequential)": lambda: functional(keras.Sequential([layers.Dense(8)])),
+    "(Tanh)": lambda: functional(keras.ops.tanh),
+    "not 'elu'": lambda: functional(layers.Dense(8, activation="elu")),
+    "dilation_rate (1, 1)": lambda: functional(image(), layers.Conv2DTranspose(3, 2, dilation_rate=2)),
+    "output_padding None": lambda: functional(image(), layers.Conv2DTranspose(3, 3, 2, output_padding=1)),
+    "not 'channels_first'": lambda: functional(image(), layers.Flatten("channels_first")),
+    "axis -1": lambda: functional(image(), layers.BatchNormalization(axis=1)),
+    "max_value None": lambda: functional(layers.ReLU(6)),
+    "threshold 0": lambda: functional(layers.ReLU(threshold=1)),
+    "uses a layer twice": twice,
+}
+
+
+@pytest.mark.parametrize("words", UNKNOWN)
+def test_what_a_page_cannot_compute_is_one_line(words):
+    with pytest.raises(InputError) as error:
+        network.describe(UNKNOWN[words](), "my.keras")
+    assert str(error.value).startswith("my.keras: ") and words in str(error.value)
+
+
+def test_a_model_that_a_page_cannot_compute_gives_status_2_and_nothing_is_written(tmp_path, monkeypatch, capfd):
+    def make(folder):
+        functional(image(), layers.Conv2D(3, 2, name="strange")).save(folder / "my.keras")
+
+    row = Row("a layer", make, "wgan page --model my.keras --models-dir out", 2, "layer 'strange' (Conv2D)")
+    check(row, tmp_path, monkeypatch, capfd)
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------------------ what it replaces
+COMMAND = f"wgan page --model {shlex.quote(str(MODEL))} --models-dir ."
+
+
+@pytest.mark.parametrize("text", ["", "mine", "<!doctype html>\n<title>wgan_handwritten_digits</title>\n"])
+def test_a_page_of_the_user_is_not_replaced(text, tmp_path, monkeypatch, capfd):
+    row = Row("a page", lambda folder: (folder / "digits.html").write_text(text), COMMAND, 2, "digits.html")
+    check(row, tmp_path, monkeypatch, capfd)
+
+
+def test_the_command_writes_it_and_replaces_its_own(tmp_path, monkeypatch, capfd):
+    check(Row("", None, COMMAND, 0, "digits.html (1.6 MB)"), tmp_path, monkeypatch, capfd)
+    assert is_ours(tmp_path / "digits.html")
+    text = (tmp_path / "digits.html").read_text(encoding="utf-8")
+    assert "170 epochs" in text and "Fréchet distance ↓" in text
+    (tmp_path / "digits.html").write_text(text[: len(text) // 2], encoding="utf-8")  # damaged, but ours
+    check(Row("", None, COMMAND, 0, "digits.html"), tmp_path, monkeypatch, capfd)
+    assert (tmp_path / "digits.html").read_text(encoding="utf-8") == text
+    assert [*snapshot(tmp_path)] == [b"digits.html"]

@@ -1,0 +1,337 @@
+"""The page digits.html in a real browser. Skipped if there is no Chromium."""
+
+import contextlib
+import functools
+import http.server
+import json
+import threading
+
+import numpy as np
+import pytest
+from browser import browser, find_browser
+from conftest import ROOT
+from PIL import Image
+
+import wgan_handwritten_digits as wgan
+from support.drawing import set_choice, to_pixels
+from support.evaluation import classifier
+from support.machine.devices import import_tensorflow, keras
+from support.page.writing import build
+from support.results.models import load_generator
+
+import_tensorflow("cpu")
+layers = keras.layers
+PRETRAINED = ROOT / "saved_models/pretrained"
+CONDITIONAL = PRETRAINED / "cwgan/generator.keras"
+DRAW = "Array.from(draw(network, Float32Array.from({})))"
+WRITTEN = "shown.get(find('written'))[0].map((image) => image && Array.from(image))"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not find_browser(), reason="needs Chromium or Chrome")]
+
+
+@pytest.fixture(scope="module")
+def page():
+    with browser() as page:
+        page.resize(1000)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The address of the page of an untrained generator with the labels 0 to 9, and the generator."""
+    generator = random_weights(wgan.build_generator(64, labels=range(10)))
+    return write(generator, tmp_path_factory.mktemp("labelled")), generator
+
+
+def write(generator, folder):
+    """Writes the page of a generator to a folder; returns its address."""
+    path = folder / "digits.html"
+    path.write_text(build(generator, "generator.keras", "0" * 64), encoding="utf-8")
+    return path.as_uri()
+
+
+def random_weights(generator):
+    """The generator with random values everywhere, such that its images have all greys, as a trained one's."""
+    random = np.random.default_rng(0)
+    for variable in generator.variables:
+        if "moving_variance" in variable.path:
+            variable.assign(random.uniform(0.5, 2, variable.shape))
+        elif len(variable.shape) == 1:
+            variable.assign(random.normal("gamma" in variable.path, 0.3, variable.shape))
+        elif variable.trainable:
+            variable.assign(random.normal(0, 1.5 / np.sqrt(np.prod(variable.shape[:-1])), variable.shape))
+    return generator
+
+
+def other_layers():
+    """Layers and settings that no recipe uses, in a sequential model."""
+    return keras.Sequential(
+        [
+            keras.Input((7,)),
+            layers.Dense(5 * 4 * 3, activation="relu"),
+            layers.Reshape((5, 4, 3)),
+            layers.Dropout(0.5),
+            layers.Conv2DTranspose(5, (3, 2), strides=(1, 2), padding="valid", activation="leaky_relu"),
+            layers.BatchNormalization(center=False, scale=False),
+            layers.Conv2DTranspose(3, (3, 6), strides=(2, 3), padding="same"),
+            layers.ReLU(negative_slope=0.1),
+            layers.Conv2DTranspose(1, 1, activation="sigmoid"),
+            layers.Flatten(),
+            layers.Identity(),
+            layers.Dense(784),
+            layers.Rescaling(0.5, offset=-0.1),
+            layers.Activation("tanh"),
+            layers.Reshape((28, 28, 1)),
+        ]
+    )
+
+
+def of_recipe(name):
+    options = wgan.complete(wgan.Options(recipe=name), wgan.RECIPES)
+    return random_weights(wgan.build_networks(options, range(10))[1])
+
+
+GENERATORS = {
+    "pretrained": lambda: load_generator(PRETRAINED / "wgan/generator.keras"),
+    "other layers": lambda: random_weights(other_layers()),
+    **{name: functools.partial(of_recipe, name) for name in wgan.RECIPES},
+}
+
+
+# ------------------------------------------------------------------------------------------------------ what it draws
+@pytest.mark.parametrize("name", GENERATORS)
+def test_it_draws_what_keras_draws(page, name, tmp_path):
+    generator = GENERATORS[name]()
+    address = write(generator, tmp_path)
+    latents = np.random.default_rng(1).normal(size=(23, generator.input_shape[-1])).astype(np.float32)
+    expected = to_pixels(generator(latents, training=False)).numpy()
+    assert expected.std() > 20
+    page.open(address)
+    page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
+    pixels = np.reshape(page.run(DRAW.format(latents.ravel().tolist())), expected.shape)
+    assert np.abs(pixels - expected).max() <= 2
+    assert page.problems == []
+    assert page.requests == [address]
+
+
+def test_the_canvas_shows_the_digits_in_the_colours_of_the_page(page, labelled):
+    for dark in (False, True):
+        page.resize(1000, dark=dark)
+        page.open(labelled[0])
+        page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
+        images = np.array(page.run("shown.get(find('digits'))[0].map((image) => Array.from(image))")).reshape(
+            100, 28, 28
+        )
+        expected = images.reshape(10, 10, 28, 28).swapaxes(1, 2).reshape(280, 280) / 255
+        canvas = "find('digits').getContext('2d').getImageData(0, 0, 1120, 1120).data"
+        red = (
+            np.array(page.run(f"Array.from({canvas}).filter((_, i) => i % 4 == 0)"))
+            .reshape(280, 4, 280, 4)
+            .mean((1, 3))
+        )
+        assert np.corrcoef(red.ravel(), expected.ravel())[0, 1] * (1 if dark else -1) > 0.9
+    page.resize(1000)
+    page.wait_for("palette(find('digits'))[0] > 0xffe0e0e0")  # the scheme changed while the page is open
+    assert page.run("find('digits').getContext('2d').getImageData(0, 0, 1, 1).data[0]") > 128
+
+
+# ---------------------------------------------------------------------------------------------- what one can do with it
+def test_a_typed_number_is_written_by_one_hand(page, labelled):
+    address, generator = labelled
+    page.open(address)
+    assert page.run("find('text').value") == "2026"
+    page.run("find('text').select()")
+    page.press(*"40 4")
+    first, second, gap, third = page.run(WRITTEN)
+    assert gap is None and first != third
+    latents = page.run(
+        "[4, 0, 4].map((place, i) => Array.from(labelled(handwritten(hand, i && 2 * i - 1, 64), place)))"
+    )
+    assert np.argmax(np.array(latents)[:, :10], axis=1).tolist() == [4, 0, 4]
+    assert np.abs(np.array(latents[0]) - latents[2])[10:].mean() < 0.5 < np.std(latents[0]), "one hand"
+    page.press("7")
+    assert page.run(WRITTEN)[:2] == [first, second], "what is written stays as it is"
+    page.run("find('write-again').click()")
+    assert page.run(WRITTEN)[0] != first
+    page.press("a")
+    assert "only 0, 1, 2" in page.run("find('text-note').textContent")
+    assert len(page.run(WRITTEN)) == 5
+    page.run("find('text').select()")
+    page.press(" ")
+    assert page.run(WRITTEN) == [None]
+    assert page.problems == []
+
+
+def test_a_choice_is_set_as_in_the_program(page, labelled):
+    page.open(labelled[0])
+    latents = np.random.default_rng(2).normal(size=(30, 64)).astype(np.float32)
+    latents[0, 3] = latents[0, :10].max()  # a tie
+    places = np.arange(30) % 10
+    found = page.run(f"{latents.tolist()}.map((row, i) => Array.from(setChoice(Float32Array.from(row), i % 10, 10)))")
+    np.testing.assert_allclose(found, set_choice(latents, places, 10), atol=1e-6)
+
+
+def test_random_numbers_are_normal_and_hands_differ(page, labelled):
+    page.open(labelled[0])
+    numbers = np.array(page.run("Array.from(normalNumbers(1, 100000))"))
+    assert abs(numbers.mean()) < 0.02 and abs(numbers.std() - 1) < 0.02
+    assert abs((np.abs(numbers) < 1).mean() - 0.683) < 0.01 and np.abs(numbers).max() < 6
+    vectors = np.array(page.run("Array.from({length: 300}, (_, i) => Array.from(normalNumbers(foldIn(5, i), 64)))"))
+    assert np.abs(np.corrcoef(vectors) - np.eye(300)).max() < 0.75, "neighbours have nothing in common"
+
+
+def test_labels_of_two_figures_are_typed_with_spaces(page, tmp_path):
+    page.open(write(wgan.build_generator(64, labels=(3, 7, 12)), tmp_path))
+    assert page.run("find('text').value") == "3 7 12"
+    assert len(page.run(WRITTEN)) == 3
+    assert page.run("readLabels('12, 7 8 3')") == [2, 1, -1, 0]
+
+
+def test_a_generator_without_labels_is_not_asked_for_any(page, tmp_path):
+    page.open(write(wgan.build_generator(64), tmp_path))
+    assert page.run("getComputedStyle(find('writing')).display") == "none"
+    assert page.run("getComputedStyle(find('ends')).display") == "none"
+
+
+def test_the_walk_goes_from_one_digit_to_the_other(page, labelled):
+    page.open(labelled[0])
+    walk = "shown.get(find('walk'))[0].map((image) => Array.from(image))"
+    page.run("find('part').focus()")
+    start, middle, end = page.run(walk)
+    assert middle not in (start, end)
+    page.press("ArrowRight")
+    assert page.run("find('part').value") == "51" and page.run(walk)[1] != middle
+    page.press("Home")
+    assert page.run(walk) == [start, start, end]
+    page.press("End")
+    assert page.run(walk) == [start, end, end]
+    points = page.run("[0, 0.25, 1].map((part) => Array.from(between(walk[0], walk[1], part)))")
+    lengths = np.linalg.norm(points, axis=1)
+    assert min(lengths[0], lengths[2]) * 0.99 < lengths[1] < max(lengths[0], lengths[2]) * 1.01, "no shorter in between"
+    page.run("find('start').value = 3, find('start').dispatchEvent(new Event('change'))")
+    assert page.run(walk)[0] != start and page.run(walk)[2] == end
+    page.run("find('walk-again').click()")
+    assert page.run(walk)[2] != end
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page, labelled):
+    page.open(labelled[0])
+    page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
+    reached = []
+    for _ in range(10):
+        page.press("Tab")
+        reached.append(page.run("document.activeElement.id"))
+        assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert reached == [
+        "text", "write-again", "save-writing", "draw-again", "save-digits", "start", "end", "walk-again", "save-walk",
+        "part",
+    ]  # fmt: skip
+    page.run("find('draw-again').focus()")
+    before = page.run("Array.from(shown.get(find('digits'))[0][99])")
+    page.press("Enter")
+    page.wait_for(f"String(shown.get(find('digits'))[0][99] ?? '{before[0]}') != String({before})")
+
+
+def test_pictures_are_saved_as_they_are_seen(page, labelled, tmp_path):
+    page.open(labelled[0])
+    page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), eventsEnabled=True)
+    for button, canvas, name in (
+        ("save-writing", "written", "2026"),
+        ("save-digits", "digits", "digits"),
+        ("save-walk", "walk", "walk"),
+    ):
+        page.events.clear()
+        page.run(f"find('{button}').click()")
+        while not list(tmp_path.glob(f"{name}.png")):
+            page.run("new Promise((resolve) => setTimeout(resolve, 50))")
+        width, height = page.run(f"[find('{canvas}').width, find('{canvas}').height]")
+        seen = page.run(f"Array.from(find('{canvas}').getContext('2d').getImageData(0, 0, {width}, 40).data)")
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.size == (width, height)
+            saved = np.asarray(image.convert("RGBA"))[:40]
+        assert (saved == np.reshape(seen, saved.shape)).all()
+
+
+# ------------------------------------------------------------------------------------------------------- how it looks
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_text_is_cut_off_and_all_of_it_has_contrast(page, width, dark, tmp_path):
+    model = PRETRAINED / "wgan/generator.keras"
+    checksum = json.loads(model.with_name("figures.json").read_text(encoding="utf-8"))["sha256"]
+    path = tmp_path / "digits.html"
+    path.write_text(build(load_generator(model), model, checksum), encoding="utf-8")
+    page.resize(width, dark=dark)
+    page.open(path.as_uri())
+    page.run("document.querySelectorAll('[hidden]').forEach((part) => (part.hidden = false))")
+    page.run("document.querySelector('details').open = true")
+    assert page.run("document.documentElement.scrollWidth") <= width
+    outside = f"part.getBoundingClientRect().right > {width} + 0.5"
+    cut = "part.clientWidth && part.scrollWidth > part.clientWidth + 1"
+    parts = f"Array.from(document.querySelectorAll('body *')).filter((part) => {outside} || {cut})"
+    assert page.run(f"{parts}.map((part) => part.outerHTML.slice(0, 80))") == []
+    kinds = "h1, p, th, td, button, #text, select, summary, caption"
+    colours = f"Array.from(document.querySelectorAll('{kinds}'), "
+    colours += """(part) => {
+        const style = getComputedStyle(part), clear = style.backgroundColor == "rgba(0, 0, 0, 0)";
+        const paper = clear ? getComputedStyle(document.body).backgroundColor : style.backgroundColor;
+        return [style.color, paper].map((colour) => colour.match(/\\d+/g).map(Number));
+    })"""
+    for text, paper in page.run(colours):
+        light, dim = sorted((luminance(text), luminance(paper)), reverse=True)
+        assert (light + 0.05) / (dim + 0.05) >= 4.5, "WCAG 2, level AA"
+    assert (luminance(page.run(colours)[0][1]) < 0.2) == dark
+    page.resize(1000)
+
+
+def luminance(colour):
+    """The relative luminance of a colour, 0 to 1, as WCAG 2 defines it."""
+    parts = np.array(colour[:3]) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+# ------------------------------------------------------------------------------------------------ what it must not do
+@contextlib.contextmanager
+def server(folder):
+    """A web server for a folder: its address, and the list of the paths that it was asked for."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, form, *values):
+            asked.append(self.path)
+
+    handler = functools.partial(Handler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}", asked
+        running.shutdown()
+
+
+def test_it_could_make_no_request_even_if_something_got_into_it(page, labelled, tmp_path):
+    write(labelled[1], tmp_path)
+    with server(tmp_path) as (address, asked):
+        page.open(f"{address}/digits.html")
+        page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
+        assert page.problems == [] and page.requests == [f"{address}/digits.html"] and asked == ["/digits.html"]
+        assert page.run(f"fetch('{address}/fetched').then(() => 'loaded', () => 'stopped')") == "stopped"
+        for element in ("img", "script", "iframe"):
+            page.run(f"document.body.append(Object.assign(document.createElement('{element}'), {{src: '/{element}'}}))")
+        page.run("new Promise((resolve) => setTimeout(resolve, 500))")
+        page.run("document.body.insertAdjacentHTML('beforeend', '<button id=bad onclick=\"window.ran = 1\">')")
+        page.run("find('bad').click()")
+        assert page.run("window.ran") is None
+        assert asked == ["/digits.html"]
+
+
+# -------------------------------------------------------------------------------------------------- with a trained one
+@pytest.mark.skipif(not CONDITIONAL.exists(), reason="there is no pretrained generator with labels yet")
+def test_2026_reads_2026(page, tmp_path):
+    page.open(write(load_generator(CONDITIONAL), tmp_path))
+    judge, read = classifier.load(), []
+    for hand in range(25):
+        page.run(f"(hand = {hand}, find('text').value = '', find('text').focus())")
+        page.press(*"2026")
+        images = np.array(page.run(WRITTEN), np.uint8).reshape(4, 28, 28)
+        read.append(classifier.classify(judge, images).labels.tolist())
+    assert read[0] == [2, 0, 2, 6]
+    assert np.mean(np.array(read) == [2, 0, 2, 6]) > 0.96  # some hands are bad; of 3,000 digits, 99.6 % were right
+    assert page.problems == []
