@@ -41,9 +41,7 @@ from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
 from support.page.writing import page
-from support.results import digit_files, folders, pictures
-from support.results.files import part_of
-from support.results.models import find_generator
+from support.results import digit_files, files, folders, models, pictures
 from support.results.run_files import describe_run
 from support.training_run import training_run
 
@@ -342,7 +340,7 @@ def train(dataset, options=None):
 # ------------------------------------------------------------------------------------------------ the other steps
 def generate(generator, about, options):
     """Writes the digits, or the shard's part of them, as PNG files or as an array. about: kept beside them."""
-    labels, numbers = labels_of(generator), part_of(options.images, options.shard)
+    labels, numbers = labels_of(generator), files.part_of(options.images, options.shard)
     if options.digits and not labels:
         about |= {"labels_by": "classifier"}
         digits = sorting.keep(draw_digits(generator, sys.maxsize, options.seed), options.digits, numbers)
@@ -376,7 +374,7 @@ def run(options):
         replicas.start(options)  # Keras has a copy of MNIST
     dataset = load_dataset(options.data) if training else None
     replicas.start(options, training)
-    found = None if training else find_generator(options)
+    found = None if training else models.find_generator(options)
     labels = labels_of(found[0]) if found else labels_to_learn(dataset, options, RECIPES)
     check_request(options, labels)
     if training and not replicas.is_chief():  # only the chief writes
@@ -388,7 +386,7 @@ def run(options):
             train(dataset, options)
         for step in (generate, interpolate, write, page):
             if step.__name__ in options.steps:
-                step(*(found or find_generator(options)), options)
+                step(*(found or models.find_generator(options)), options)
         replicas.wait_for_all()
     endings.say_next_steps(options)
 
