@@ -149,20 +149,23 @@ def fault_of_output(target, suffix, source):
 
 
 def open_generator(path, count, seed):
-    """The images that `generate` writes for this seed with the generator in a .keras file, before they are drawn.
+    """The images that the generator in a .keras file draws for this seed, before they are drawn.
 
     Returns their labels, int64 [count], None if the generator has none; and a function that draws the images, uint8
-    [count, 28, 28].
+    [count, 28, 28]. Without labels, `generate` writes the same images. A generator of the ten digits is asked for those
+    of the training images: if all ten were equally frequent, which they are not in MNIST, even real digits would have a
+    Fréchet distance of 0.087 instead of 0.066.
     """
     import numpy as np
 
+    from support.datasets.loading import load_dataset
     from support.drawing import BLOCK, draw_digits
-    from support.labels import labels_of
+    from support.labels import DIGITS, labels_of
     from support.results.models import ModelError, load_generator
 
     def draw():
         images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of the parts would need twice the memory
-        parts = draw_digits(generator, count, seed)
+        parts = draw_digits(generator, count, seed, digits=None if labels is None else labels.tolist())
         for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
             images[done : done + len(part)] = part
             done += len(part)
@@ -171,8 +174,9 @@ def open_generator(path, count, seed):
         return images
 
     generator = load_generator(path)
-    labels = np.array(labels_of(generator), np.int64)  # it draws them in turn
-    return np.resize(labels, count) if len(labels) else None, draw
+    kinds = labels_of(generator)
+    labels = np.resize(load_dataset().train_labels if kinds == DIGITS else kinds, count) if kinds else None
+    return labels, draw
 
 
 def evaluate(options):

@@ -17,6 +17,7 @@ from support.errors import InputError
 from support.machine.devices import import_tensorflow, keras
 from support.page import facts, network
 from support.page.writing import build
+from support.results.models import load_generator
 from support.results.ownership import is_ours
 
 import_tensorflow("cpu")
@@ -232,3 +233,9 @@ def test_the_command_writes_it_and_replaces_its_own(tmp_path, monkeypatch, capfd
     check(Row("", None, COMMAND, 0, "digits.html"), tmp_path, monkeypatch, capfd)
     assert (tmp_path / "digits.html").read_text(encoding="utf-8") == text
     assert [*snapshot(tmp_path)] == [b"digits.html"]
+
+
+def test_the_demo_is_the_page_of_the_pretrained_generator_of_cwgan():
+    path = ROOT / "saved_models/pretrained/cwgan/generator.keras"
+    page = build(load_generator(path), str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    assert (ROOT / "docs/demo.html").read_text(encoding="utf-8") == page
