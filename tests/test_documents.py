@@ -17,6 +17,7 @@ DOCUMENTS = [
     "CHANGELOG.md",
     "data/README.md",
     "saved_models/pretrained/wgan/README.md",
+    "saved_models/pretrained/cwgan/README.md",
     *(str(path.relative_to(ROOT)) for folder in (ROOT / "docs", RESULTS) for path in sorted(folder.glob("*.md"))),
 ]
 
