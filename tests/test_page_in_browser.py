@@ -131,7 +131,7 @@ def test_the_canvas_shows_the_digits_in_the_colours_of_the_page(page, labelled):
         assert np.corrcoef(red.ravel(), expected.ravel())[0, 1] * (1 if dark else -1) > 0.9
     page.resize(1000)
     page.wait_for("palette(find('digits'))[0] > 0xffe0e0e0")  # the scheme changed while the page is open
-    assert page.run("find('digits').getContext('2d').getImageData(0, 0, 1, 1).data[0]") > 128
+    page.wait_for("find('digits').getContext('2d').getImageData(0, 0, 1, 1).data[0] > 128")
 
 
 # ---------------------------------------------------------------------------------------------- what one can do with it
