@@ -15,7 +15,7 @@ METHODS = {
     "dcgan": "GAN with convolutions",
     "gan": "GAN with dense layers",
 }
-SHOWN = ("frechet_distance", "precision", "recall", "coverage", "confident")
+SHOWN = ("frechet_distance", "precision", "recall", "coverage", "confident", "gan_test")
 
 
 def describe(generator, model, checksum):

@@ -37,7 +37,7 @@ function show(canvas, images, columns, pitch = SIDE) {
   }));
   const colours = palette(canvas), picture = new ImageData(width, height);
   new Uint32Array(picture.data.buffer).set(Uint32Array.from(ink, (value) => colours[value]));
-  const small = new OffscreenCanvas(width, height);
+  const small = Object.assign(document.createElement("canvas"), { width, height });
   small.getContext("2d").putImageData(picture, 0, 0);
   canvas.width = SCALE * width;
   canvas.height = SCALE * height;
