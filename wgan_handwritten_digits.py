@@ -40,9 +40,8 @@ from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
 from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
 from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
-from support.page.writing import page
-from support.results import digit_files, files, folders, models, pictures
-from support.results.run_files import describe_run
+from support.page.writing import check_page, page
+from support.results import digit_files, files, folders, models, pictures, run_files
 from support.training_run import training_run
 
 VERSION = "0.3.0.dev0"
@@ -200,12 +199,12 @@ def clip_weights(critic, bounds, centred):
 
 
 # ---------------------------------------------------------------------------------------------------- one iteration
-def draw_numbers(training, options, images, kinds=None):
+def draw_numbers(training, options, images, labels=None):
     """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
 
     Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32, for the critic
     [n_critic, batch, latent_dim] and for the generator [1, generator's batch, latent_dim]; seeds [n_critic + 1, 2].
-    kinds: for cwgan, int [images], the place of each image's label in training.labels.
+    labels: for cwgan, int [images], those of the real images.
     """
     updates, batch, recipe = options.n_critic, options.batch_size, RECIPES[options.recipe]
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
@@ -213,7 +212,8 @@ def draw_numbers(training, options, images, kinds=None):
     chosen = randomness.integers([updates, batch], choose, images)
     critic_latents = randomness.normal([updates, batch, options.latent_dim], for_critic)
     if recipe.conditional:  # the critic compares real sevens with generated sevens
-        critic_latents = set_choice(critic_latents, tf.gather(kinds, chosen), len(training.labels))
+        choices = np.searchsorted(training.labels, labels)
+        critic_latents = set_choice(critic_latents, tf.gather(choices, chosen), len(training.labels))
     generator_latents = randomness.normal([1, recipe.generator_batch * batch, options.latent_dim], for_generator)
     return chosen, critic_latents, generator_latents, tf.stack(randomness.split(more, updates + 1))
 
@@ -272,13 +272,11 @@ def compile_iteration(training, images, options, total, labels=None):
             scores = critic(generator(generator_latents[0], training=True), training=True)
             generator_loss = generator_objective(pick_scores(scores, generator_latents[0]))  # lines 9 and 10
         update_generator(tape.gradient(generator_loss, generator.trainable_variables))  # line 11
-        training.sums.assign_add(
-            tf.stack([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
-        )
+        columns = [wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss]
+        training.sums.assign_add(tf.stack(columns))
         training.iteration.assign_add(1)
 
-    kinds = np.searchsorted(training.labels, labels) if recipe.conditional else None
-    draw = functools.partial(draw_numbers, training, options, len(images), kinds)
+    draw = functools.partial(draw_numbers, training, options, len(images), labels)
     statistics = [value for value in [*generator.variables, *training.average.variables] if "moving_" in value.name]
     return replicas.compile_for_all(iterate, images[..., None], draw, [*statistics, training.sums])
 
@@ -323,7 +321,7 @@ def train(dataset, options=None):
     labels = labels_to_learn(dataset, options, RECIPES)
     with replicas.scope():
         training = build_training(options, labels)
-    about = describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
+    about = run_files.describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
     total = options.epochs * epoch_length
     iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
@@ -342,7 +340,7 @@ def generate(generator, about, options):
     """Writes the digits, or the shard's part of them, as PNG files or as an array. about: kept beside them."""
     labels, numbers = labels_of(generator), files.part_of(options.images, options.shard)
     if options.digits and not labels:
-        about |= {"labels_by": "classifier"}
+        about = {**about, "labels_by": "classifier"}
         digits = sorting.keep(draw_digits(generator, sys.maxsize, options.seed), options.digits, numbers)
     else:
         digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
@@ -377,6 +375,7 @@ def run(options):
     found = None if training else models.find_generator(options)
     labels = labels_of(found[0]) if found else labels_to_learn(dataset, options, RECIPES)
     check_request(options, labels)
+    check_page(found, options)
     if training and not replicas.is_chief():  # only the chief writes
         train(dataset, options)
         replicas.wait_for_all()
@@ -386,7 +385,8 @@ def run(options):
             train(dataset, options)
         for step in (generate, interpolate, write, page):
             if step.__name__ in options.steps:
-                step(*(found or models.find_generator(options)), options)
+                found = found or models.find_generator(options)
+                step(*found, options)
         replicas.wait_for_all()
     endings.say_next_steps(options)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from support.datasets.checks import MOST_IMAGES, SIDE, DataError, reading
 from support.paths import kind
-from support.results.image_folder import check_whole
+from support.results.image_folder import HEADING, LABELS, check_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = (
@@ -19,7 +19,6 @@ FORMATS = (
     "GIF",
     "WEBP",
 )  # not PostScript, on which Pillow runs Ghostscript
-LABELS, HEADING = "labels.csv", "file,digit"  # the file of labels that this program writes, and its first line
 LONGEST_LINE = 1000  # characters of that file that are read as one line
 REPAIR_LABELS = "remove it, or generate the images again"
 

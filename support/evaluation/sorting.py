@@ -16,7 +16,7 @@ def keep(parts, digits, numbers):
 
     parts: an endless iterator of drawn digits, uint8 [n, 28, 28]. digits: what to keep, in turn: digit i is the next
     one that the classifier reads as digits[i % len(digits)] with a confidence above CONFIDENT. Raises InputError if
-    there is none in PATIENCE drawn digits.
+    it does not come in PATIENCE drawn digits.
     """
     model, number, unused = classifier.load(), 0, 0
     waiting = {digit: deque() for digit in digits}

@@ -16,6 +16,15 @@ SCRIPTS = ("forward.js", "latents.js", "page.js")
 PAGE = "digits.html"
 
 
+def check_page(found, options):
+    """Raises InputError if the step `page` is to come and cannot compute the generator. Writes nothing.
+
+    found: the generator and its dictionary, as models.find_generator returns them; None if it is still to be trained.
+    """
+    if found and "page" in options.steps:
+        network.describe(found[0], found[1]["model"])
+
+
 def page(generator, about, options):
     """Writes digits.html to options.models_dir: a page that draws with `generator` in any browser, without a network.
 

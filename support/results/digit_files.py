@@ -20,7 +20,7 @@ def save(digits, options, about):
     if options.digits:
         by_classifier = about.get("labels_by") == "classifier"
         say(
-            "this generator has no labels: draws digits, and keeps those of which the classifier is sure"
+            "this generator has no labels: draws digits, and keeps those that the classifier is sure of"
             if by_classifier
             else "this generator has labels: draws the digits that are asked for"
         )

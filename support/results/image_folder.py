@@ -29,7 +29,8 @@ from support.paths import ABSENT, kind, read_json
 from support.results import files
 from support.results.files import WORKING, FolderError, alone, part_of
 
-MANIFEST, LABELS = "digits.json", "labels.csv"
+MANIFEST = "digits.json"
+LABELS, HEADING = "labels.csv", "file,digit"  # the file of labels, and its first line
 NOT_OURS = "was not written by this program; move it, or choose another --images-dir"
 
 
@@ -203,7 +204,7 @@ def _encode_ahead(parts):
 def _write_labels(path, total, labels):
     """Writes the file name and the label of each of `total` images. labels: in turn."""
     with files.write_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.write("file,digit\n")
+        file.write(f"{HEADING}\n")
         file.writelines(f"{image_name(i, total)},{labels[i % len(labels)]}\n" for i in range(total))
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from support.errors import InputError
 from support.machine.devices import keras, tf
-from support.page import network
 from support.paths import check_sizes, kind, read_member
 from support.results.files import write_whole
 from support.results.ownership import NAME
@@ -56,8 +55,6 @@ def find_generator(options):
     """The generator that `options` name, and a dictionary with its path and checksum. Raises ModelError."""
     path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = load_generator(path)
-    if "page" in options.steps:
-        network.describe(generator, path)  # raises InputError before anything is written
     return generator, {"model": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
