@@ -34,7 +34,7 @@ from support.command_line import endings
 from support.command_line.options import Options, complete
 from support.datasets.loading import MNIST, load_dataset
 from support.drawing import draw_digits, draw_latents, draw_styles, set_choice, to_pixels
-from support.evaluation import sorting
+from support.evaluation import epoch_figures, sorting
 from support.labels import DIGITS, check_request, labels_of, labels_to_learn, layer_name
 from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
@@ -325,8 +325,8 @@ def train(dataset, options=None):
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
     total = options.epochs * epoch_length
     iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
-    samples = functools.partial(draw_digits, training.average, 100, options.seed)
-    with training_run(training, options, about, epoch_length, samples) as run:  # resumes, reports, saves
+    judge = epoch_figures.prepare(training, dataset, options.seed)  # how good are the digits?
+    with training_run(training, options, about, epoch_length, judge) as run:  # resumes, reports, saves
         for _ in run.iterations():
             iterate()
         critic, _ = build_networks(options, labels)  # to be saved: built-in layers alone

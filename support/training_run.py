@@ -4,19 +4,20 @@ import contextlib
 
 from support.command_line import interrupts
 from support.command_line.progress import Progress, clock, say, warn
+from support.drawing import draw_digits
+from support.evaluation.epoch_figures import floors, in_words
 from support.machine import replicas
 from support.results import files
 from support.results.run_files import RunFiles
 
 
 @contextlib.contextmanager
-def training_run(training, options, about, epoch_length, draw_samples):
+def training_run(training, options, about, epoch_length, judge):
     """A block that trains: yields a TrainingRun. If the run is finished, writes its last files after the block.
 
     training: what build_training returns; set to a checkpoint if the options ask to resume. options: complete. about:
-    what describe_run returns. epoch_length: in iterations. draw_samples: a function without arguments; after
-    each epoch, the first images that it yields, uint8 [100, 28, 28], become a picture. If a signal came, raises
-    Interrupted after the block.
+    what describe_run returns. epoch_length: in iterations. judge: a function without arguments, called
+    after each epoch, that returns figures, floats by name. If a signal came, raises Interrupted after the block.
     """
     chief = replicas.is_chief()
     with contextlib.ExitStack() as held:
@@ -24,15 +25,12 @@ def training_run(training, options, about, epoch_length, draw_samples):
             held.enter_context(files.own_folder(options.models_dir))
         saved = RunFiles(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
         signals = held.enter_context(interrupts.deferred())
-        run = TrainingRun(training, options, saved, signals, epoch_length, draw_samples)
+        run = TrainingRun(training, options, saved, signals, epoch_length, judge)
         if chief:
             run.print_start(about)
         yield run
         if run.done >= run.total:
-            saved.finish(
-                ("E[C(real)] - E[C(generated)]", "scores", {training.columns[0]: run.headline}),
-                ("Losses, both minimised", "loss", {"critic_loss": "critic", "generator_loss": "generator"}),
-            )
+            saved.finish(floors())
         if run.asked:
             raise interrupts.Interrupted(run.asked, saved=bool(saved.own) if chief else None)
 
@@ -40,12 +38,11 @@ def training_run(training, options, about, epoch_length, draw_samples):
 class TrainingRun:
     """Counts iterations; after each one, reports and saves if it is time to. See training_run."""
 
-    def __init__(self, training, options, saved, signals, epoch_length, draw_samples):
+    def __init__(self, training, options, saved, signals, epoch_length, judge):
         self.training, self.options, self.saved, self.signals = training, options, saved, signals
-        self.epoch_length, self.draw_samples = epoch_length, draw_samples
+        self.epoch_length, self.judge = epoch_length, judge
         self.total, self.done = options.epochs * epoch_length, int(training.iteration.numpy())
         self.progress = Progress(self.total, self.done, silent=not saved.writes)
-        self.headline = training.columns[0].replace("_", " ").capitalize()
         self.asked = None  # the number of the signal that asks this run to end
 
     def print_start(self, about):
@@ -80,15 +77,16 @@ class TrainingRun:
         if self.asked and done < self.total and not self.saved.worth_saving():
             return
         if self.progress.due():  # not after every iteration: to read a value, the host waits for the device
+            self.training.iteration.numpy()
             speed = (self.progress.speed(done) or 0) * self.options.n_critic * self.options.batch_size
-            estimate = self.training.sums.numpy()[0] / in_epoch
-            self.progress.show(done, f"{where}, {self.headline} {estimate:.4g}, {speed:.0f} images/s")
+            self.progress.show(done, f"{where}, {speed:.0f} images/s")
         if epoch_ends or self.asked or self.saved.checkpoint_due():
             figures = self.saved.checked(self.training.columns, self.training.sums.numpy() / in_epoch, done)
             if epoch_ends:
                 self.training.sums.assign([0.0] * len(figures))
-                self.saved.save_epoch(done, figures, next(self.draw_samples()), self.options.tensorboard)
+                samples = next(draw_digits(self.training.average, 100, self.options.seed))
+                figures |= self.judge() if self.saved.writes else {}
+                self.saved.save_epoch(done, figures, samples, self.options.tensorboard)
             self.saved.save_checkpoint(done)
             if epoch_ends:
-                estimate, time = figures[self.training.columns[0]], clock(self.saved.seconds())
-                self.progress.say(done, f"{where}, {self.headline} {estimate:.4g}, {time}")
+                self.progress.say(done, f"{where}, {in_words(figures)}, {clock(self.saved.seconds())}")

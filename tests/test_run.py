@@ -44,7 +44,8 @@ def test_the_images_are_distinct_grey_28x28_png(finished):
 def test_the_training_leaves_all_of_its_files(finished):
     training = finished.models / "training"
     rows = list(csv.DictReader((training / "history.csv").read_text(encoding="utf-8").splitlines()))
-    assert list(rows[0]) == ["epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss", "seconds"]
+    columns = ["epoch", "step", "wasserstein_estimate", "critic_loss", "generator_loss"]
+    assert list(rows[0]) == [*columns, "wasserstein_in_pixels", "sliced_wasserstein", "seconds"]
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
     assert [row["step"] for row in rows] == [str(4 * epoch) for epoch in range(1, 7)]
     assert all(np.isfinite([float(value) for value in row.values()]).all() for row in rows)

@@ -22,6 +22,7 @@ from support.datasets.image_files import image_names, read_image_folder
 from support.paths import kind
 
 MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
+MNIST_SHA256 = "783b1c0807cfc66ca1ef125e96f8a41ab816d75b1d8d28920718b6428b08cb9e"  # as in Dataset
 NAMES = ("x_train", "y_train", "x_test", "y_test")  # x: images, y: labels; the names that keras.datasets uses
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
 IDX_NAME = re.compile(r"(emnist-\w+-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")

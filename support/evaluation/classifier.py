@@ -1,5 +1,6 @@
 """The digit classifier behind evaluate_digits.py: its layers, its file, and what it says about images."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -78,16 +79,26 @@ def load():
 def compiled(classifier):
     """A function from uint8 [m, 28, 28] to features beside probabilities, float32 [m, 64 + 10]."""
     both = keras.Model(classifier.inputs, [classifier.get_layer(FEATURES).output, *classifier.outputs])
-    # With TF32, the third digit of a figure would depend on the GPU.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
     return tf.function(lambda images: tf.concat(both(scaled(images), training=False), axis=1), reduce_retracing=True)
 
 
 def classify(classifier, images, batch_size=1000):
     """What the function from `load` or `compiled` says about uint8 [n, 28, 28], as Classified."""
     starts = watch(range(0, len(images), batch_size), f"classifying {len(images):,} images")
-    both = np.concatenate([classifier(images[start : start + batch_size]).numpy() for start in starts])
+    with without_tf32():
+        both = np.concatenate([classifier(images[start : start + batch_size]).numpy() for start in starts])
     return Classified(both[:, :-10], both[:, -10:])
+
+
+@contextlib.contextmanager
+def without_tf32():
+    """A block in which a GPU multiplies in float32. With TF32, the third digit of a figure would depend on the GPU."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def checksum():

@@ -11,7 +11,7 @@ from support.evaluation import classifier
 from support.evaluation.classifier import build, scaled
 from support.evaluation.definitions import SEEN, TRAINED_ON
 from support.evaluation.figures import drawn
-from support.evaluation.measuring import real_figures
+from support.evaluation.measuring import real_figures, real_judged
 from support.machine.devices import keras, tf
 from support.results.files import write_text
 from support.results.models import save_model
@@ -38,6 +38,7 @@ def train_classifier(seed, epochs=12, seen=SEEN):
         "keras": keras.__version__,
         "gan_train": {"seed": 0, "seen": seen},  # of "real"
         "real": real,
+        "judged": real_judged(dataset, trained),
     }
     write_text(classifier.RECORD, json.dumps(record, indent=1) + "\n")
     return accuracy

@@ -11,6 +11,14 @@ from support.results.files import write_whole
 from support.results.ownership import NAME, is_ours
 
 WRITING_SCALE = 4  # pixels of the picture of a number for each pixel of a digit
+# Columns of history.csv: the title of their panel in curves.png, the scale of its axis.
+CURVES = {
+    "frechet_distance": ("Fréchet distance from the test images, lower is better", "log"),
+    "sliced_wasserstein": ("Sliced Wasserstein distance from the test images, lower is better", "log"),
+    "wasserstein_in_pixels": ("Wasserstein estimate in pixels, lower is better", "log"),
+    "wasserstein_estimate": ("E[C(real)] - E[C(generated)], in scores", "linear"),
+    "score_difference": ("E[C(real)] - E[C(generated)], in scores", "linear"),
+}
 STEP = 21  # pixels from one digit of a number to the next: the digits of MNIST are at most 20 wide
 
 
@@ -109,25 +117,28 @@ def save_writing(options, lines):
     say(f"{number} in {path}, {len(lines)} times" if len(lines) > 1 else f"{number} in {path}")
 
 
-def save_curves(path, history, panels):
-    """Writes curves over the epochs to `path` as a PNG, in panels from top to bottom.
+def save_curves(path, history, floors):
+    """Writes curves over the epochs to `path` as a PNG: a panel for each column of CURVES that the run has.
 
-    history: a list of dictionaries, one per epoch, each with "epoch" and the columns that `panels` names.
-    panels: a list of (title, label of the y axis, {column: name in the legend}).
+    history: a list of dictionaries, one per epoch, with "epoch" and other columns. floors: by column, the value of
+    real images, drawn as a line.
     """
     # Figure instead of pyplot: it needs no window system and does not change a notebook's figures.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.2 * len(panels)), layout="constrained")
+    panels = {column: words for column, words in CURVES.items() if column in history[0]}
+    figure = Figure(figsize=(8, 2.8 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False)[:, 0]
     epochs = [row["epoch"] for row in history]
-    for axis, (title, label, columns) in zip(axes, panels, strict=True):
-        for column, name in columns.items():
-            axis.plot(epochs, [row.get(column) for row in history], marker="o", markersize=3, label=name)
-        axis.set(title=title, xlabel="epoch", ylabel=label)
+    for axis, (column, (title, scale)) in zip(axes, panels.items(), strict=True):
+        values = [row[column] for row in history]
+        axis.plot(epochs, values, marker="o", markersize=3)
+        if column in floors:
+            axis.axhline(floors[column], color="grey", linestyle="--", label=f"real digits: {floors[column]:.3f}")
+            axis.legend()
+        axis.set(title=title, xlabel="epoch", yscale=scale if min(values) > 0 else "linear")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-        axis.legend()
+        axis.grid(alpha=0.3, which="both")
     with write_whole(path) as temporary:
         figure.savefig(temporary, dpi=120, metadata={"Software": NAME})
 

@@ -151,7 +151,9 @@ class RunFiles:
         TensorBoard, or None.
         """
         epoch = len(self.history) + 1
-        self.history.append({"epoch": epoch, "step": step, **figures, "seconds": self.seconds()})
+        row = {"epoch": epoch, "step": step, **figures, "seconds": self.seconds()}
+        kept = self.history[0] if self.history else row  # a run that an older version began keeps its columns
+        self.history.append({name: value for name, value in row.items() if name in kept})
         if not self.writes:
             return
         path = self._picture(epoch)
@@ -185,7 +187,7 @@ class RunFiles:
                         shutil.copyfile(path, copy)
             self.warn(f"the models of the previous run are kept in {previous}")
 
-    def finish(self, *panels):
+    def finish(self, floors):
         """Writes the files of a finished run: run.json, the pictures as an animation, the curves (see save_curves)."""
         if not self.writes or not self.history:
             return
@@ -202,7 +204,7 @@ class RunFiles:
                 with self._dispensable(path):
                     path.unlink()
         with self._dispensable(self.folder / "curves.png") as path:
-            pictures.save_curves(path, self.history, panels)
+            pictures.save_curves(path, self.history, floors)
 
     @contextlib.contextmanager
     def _dispensable(self, path):

@@ -1,0 +1,104 @@
+"""Figures that are cheap enough to be measured after each epoch of a training run."""
+
+import contextlib
+
+import numpy as np
+
+from support.datasets.loading import MNIST_SHA256
+from support.drawing import draw_digits
+from support.errors import InputError
+from support.evaluation import classifier
+from support.evaluation.definitions import JUDGED
+from support.labels import labels_of
+from support.machine.devices import tf
+
+PAIRS = 1_000  # points at which the slope of the critic is measured
+PART = 500  # images at a time: limits the memory
+WORDS = {  # name and form of each figure in a line
+    "frechet_distance": ("Fréchet distance", ".3f"),
+    "sliced_wasserstein": ("sliced Wasserstein distance", ".4f"),
+    "wasserstein_in_pixels": ("Wasserstein estimate in pixels", ".3f"),
+}
+
+
+def prepare(training, dataset, seed):
+    """A function without arguments that returns figures of the generator's running average, floats by name.
+
+    "wasserstein_in_pixels": only for a WGAN, see that function. "frechet_distance": only for MNIST, as in
+    evaluate_digits.py. "sliced_wasserstein": for other data, as in evaluate_digits.py. Lower is better in all three.
+
+    training: what build_training returns. JUDGED digits are drawn, fewer if the dataset has fewer images, always from
+    the same latent vectors. A generator with labels is asked for those of random training images. The two distances
+    compare with the test images, if there are any; the estimate compares with these training images.
+    """
+    from support.evaluation import figures  # here, because importing scipy and scikit-learn would delay --help
+
+    labels, chosen = labels_of(training.average), figures.drawn(np.arange(len(dataset.train_images)), JUDGED)
+    asked = dataset.train_labels[chosen].tolist() if labels else None
+    choices = np.searchsorted(labels, asked) if labels else np.zeros(len(chosen), np.int64)
+    unseen = dataset.train_images if dataset.test_images is None else dataset.test_images
+    is_mnist = dataset.sha256 == MNIST_SHA256 and classifier.CLASSIFIER.exists()
+    model = statistics = None
+
+    def judge():
+        nonlocal model, statistics
+        fake, found = np.concatenate(list(draw_digits(training.average, len(chosen), seed, digits=asked))), {}
+        if training.columns[0] == "wasserstein_estimate":
+            real = dataset.train_images[chosen]
+            found["wasserstein_in_pixels"] = wasserstein_in_pixels(training.critic, real, fake, choices)
+        if not is_mnist:
+            return found | {"sliced_wasserstein": figures.sliced_wasserstein(fake, unseen)}
+        if not statistics:
+            model = classifier.load()
+            statistics = figures.mean_and_covariance(classifier.classify(model, unseen).features)
+        of_digits = figures.mean_and_covariance(classifier.classify(model, fake).features)
+        return found | {"frechet_distance": figures.frechet_of_statistics(*of_digits, *statistics)}
+
+    return judge
+
+
+def wasserstein_in_pixels(critic, real, fake, choices):
+    """(E[C(real)] - E[C(fake)]) / K: an estimate of the Wasserstein-1 distance, with pixels in [0, 1], a float.
+
+    The difference of the scores is K times the distance if no critic with slopes up to K separates the images better.
+    The weights decide K, and it grows while they move to the walls of their boxes. So the difference alone cannot be
+    compared between epochs, or between settings. K is the mean length of the gradient of C at PAIRS random points
+    between a real and a generated image, where the gradient penalty measures it, too (Gulrajani et al. 2017).
+
+    It is no bound. Some slopes are larger than the mean, and the critic of a short training run is not the best one:
+    both make the estimate wrong, in different directions. But it depends on neither the units of the scores nor on the
+    number of images, as the distance between two sets of images does. It can be negative.
+
+    critic: images [n, 28, 28, 1] in [-1, 1] -> scores [n, labels]. real, fake: uint8 [n, 28, 28]. choices: int [n],
+    which score is the one of a real image and of the generated image with the same number.
+    """
+
+    def score(images, choices):
+        return tf.gather(critic(images, training=False), choices, batch_dims=1)
+
+    difference, slopes = [], []
+    part = np.random.default_rng(0).random([len(real), 1, 1, 1], np.float32)
+    for start in range(0, len(real), PART):
+        rows = slice(start, start + PART)
+        real_part, fake_part = (classifier.scaled(tf.constant(images[rows])) for images in (real, fake))
+        difference.append(score(real_part, choices[rows]) - score(fake_part, choices[rows]))
+        if start < PAIRS:
+            between = real_part + part[rows] * (fake_part - real_part)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(between)
+                scores = score(between, choices[rows])
+            slopes.append(tf.norm(tf.reshape(tape.gradient(scores, between), [len(between), -1]), axis=1))
+    slope = 2 * np.concatenate(slopes).mean()  # 2: from pixels in [-1, 1] to pixels in [0, 1]
+    return float(np.concatenate(difference).mean() / slope) if slope else 0.0
+
+
+def floors():
+    """The Fréchet distance of real digits, measured as in `prepare`, by its name; {} if it is not known."""
+    with contextlib.suppress(InputError, OSError, KeyError):  # the classifier or its record is missing or another
+        return {"frechet_distance": classifier.read_record()["judged"]}
+    return {}
+
+
+def in_words(figures):
+    """The figures of `prepare` among `figures`, a dictionary, as a part of a line."""
+    return ", ".join(f"{name} {figures[column]:{form}}" for column, (name, form) in WORDS.items() if column in figures)

@@ -1,0 +1,156 @@
+"""The figures that are measured after each epoch: the estimate in pixels, the Fréchet distance, sliced Wasserstein."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import evaluate_digits
+import wgan_handwritten_digits as wgan
+from support.datasets.loading import MNIST_SHA256, Dataset, load_dataset
+from support.drawing import draw_digits
+from support.evaluation import epoch_figures, figures
+from support.evaluation.definitions import JUDGED
+from support.labels import labels_of
+from support.machine.devices import import_tensorflow, keras, tf
+
+import_tensorflow("cpu")
+
+
+def scaled_scores(factor, offset=0.0):
+    """A critic of random weights whose scores are multiplied and shifted."""
+    critic = wgan.build_critic(seed=3)
+    return lambda images, training: factor * critic(images, training=training) + offset
+
+
+def random_images(seed, count=40):
+    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
+
+
+def estimate(critic, real, fake):
+    return epoch_figures.wasserstein_in_pixels(critic, real, fake, np.zeros(len(real), int))
+
+
+def test_the_estimate_does_not_depend_on_the_units_of_the_scores():
+    real, fake = random_images(0), random_images(1) // 2
+    plain = estimate(scaled_scores(1), real, fake)
+    assert abs(plain) > 1e-3
+    assert estimate(scaled_scores(10), real, fake) == pytest.approx(plain, rel=1e-4)
+    assert estimate(scaled_scores(10, offset=5), real, fake) == pytest.approx(plain, rel=1e-3)
+    assert estimate(scaled_scores(-1), real, fake) == pytest.approx(-plain, rel=1e-4)
+
+
+def test_the_estimate_of_the_best_critic_is_the_distance_in_pixels():
+    """Every image gets the same two pixels brighter. The best critic measures the sum of both."""
+    fake = random_images(0, 30) // 2
+    real = fake.copy()
+    real[:, 3, 4] += 51
+    real[:, 20, 9] += 51
+    distance = np.sqrt(2) * 51 / 255
+
+    def best(images, training):
+        return 7.0 * (images[:, 3, 4] + images[:, 20, 9])
+
+    assert estimate(best, real, fake) == pytest.approx(distance, rel=1e-5)
+    assert estimate(best, fake, fake) == 0
+
+
+def test_a_critic_without_slope_gives_a_number():
+    assert estimate(lambda images, training: 0.0 * images[:, 0, 0], random_images(0), random_images(1)) == 0
+
+
+def test_each_label_has_its_own_score():
+    """Two scores, brightness and darkness. The images of label 0 get brighter, those of label 1 darker."""
+    fake = random_images(0, 20) // 2 + 30
+    choices = np.arange(20) % 2
+    real = np.where(choices[:, None, None] == 0, fake + 20, fake - 20).astype(np.uint8)
+
+    def critic(images, training):
+        ink = tf.reduce_sum(images, [1, 2])
+        return tf.concat([ink, -ink], 1)
+
+    found = epoch_figures.wasserstein_in_pixels(critic, real, fake, choices)
+    assert found == pytest.approx(28 * 20 / 255, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wgan", "cwgan"])
+def test_the_frechet_distance_is_the_one_of_evaluate_digits(name, tmp_path, capsys):
+    dataset = load_dataset()
+    generator = keras.models.load_model(ROOT / f"saved_models/pretrained/{name}/generator.keras")
+    training = SimpleNamespace(average=generator, critic=None, columns=("score_difference",))
+    found = epoch_figures.prepare(training, dataset, seed=4)()
+    assert list(found) == ["frechet_distance"]
+    labels = figures.drawn(dataset.train_labels, JUDGED).tolist() if labels_of(generator) else None
+    np.savez(tmp_path / "digits.npz", images=np.concatenate(list(draw_digits(generator, JUDGED, 4, digits=labels))))
+    assert evaluate_digits.main([str(tmp_path / "digits.npz"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)["figures"]
+    assert found["frechet_distance"] == pytest.approx(report["frechet_distance"], rel=1e-3)
+    assert found["frechet_distance"] < 2 * epoch_figures.floors()["frechet_distance"]
+
+
+def few(test_images=None, test_labels=None):
+    """64 training digits with their labels, as a dataset."""
+    with np.load(ROOT / "data/mnist.npz") as file:
+        images, labels = file["x_train"][:64], file["y_train"][:64].astype(int)
+    return Dataset(images, labels, test_images, test_labels, "few", "0" * 64)
+
+
+def rows(folder):
+    return list(csv.DictReader((folder / "training/history.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def train(dataset, folder, **given):
+    return wgan.train(dataset, wgan.Options(models_dir=str(folder), **{"batch_size": 16, "epochs": 1, **given}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_other_data_get_the_figure_that_needs_no_classifier(recipe, tmp_path, capsys):
+    dataset = few(random_images(0, 50), np.arange(50) % 10)
+    generator, critic = train(dataset, tmp_path, recipe=recipe, n_critic=1)
+    row, line = rows(tmp_path)[-1], capsys.readouterr().err
+    labels = dataset.train_labels.tolist() if labels_of(generator) else None
+    fake = next(draw_digits(generator, 64, 0, digits=labels))
+    expected = figures.sliced_wasserstein(fake, dataset.test_images)
+    assert float(row["sliced_wasserstein"]) == pytest.approx(expected, rel=1e-4)
+    assert f"sliced Wasserstein distance {expected:.4f}" in line and "frechet_distance" not in row
+    if "wasserstein_estimate" in row:
+        choices = dataset.train_labels if labels else np.zeros(64, int)
+        expected = epoch_figures.wasserstein_in_pixels(critic, dataset.train_images, fake, choices)
+        assert float(row["wasserstein_in_pixels"]) == pytest.approx(expected, rel=1e-3)
+        assert f"Wasserstein estimate in pixels {expected:.3f}" in line
+    else:
+        assert "wasserstein_in_pixels" not in row and "Wasserstein estimate" not in line
+
+
+@pytest.mark.slow
+def test_without_test_images_the_training_images_serve(tmp_path):
+    dataset = few()
+    generator, _ = train(dataset, tmp_path, n_critic=1)
+    expected = figures.sliced_wasserstein(next(draw_digits(generator, 64, 0)), dataset.train_images)
+    assert float(rows(tmp_path)[-1]["sliced_wasserstein"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_that_an_older_version_began_keeps_its_columns(tmp_path):
+    dataset = few()
+    train(dataset, tmp_path)
+    path = next((tmp_path / "training/checkpoints").glob("*.npz"))
+    with np.load(path) as file:
+        arrays = dict(file)
+    record = json.loads(str(arrays["record"]))
+    for name in ("sliced_wasserstein", "wasserstein_in_pixels"):
+        del record["history"][0][name]
+    np.savez(path, **{**arrays, "record": np.array(json.dumps(record))})
+    for epochs in (2, 3):
+        train(dataset, tmp_path, epochs=epochs, resume=True)
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
+    assert list(rows(tmp_path)[0]) == list(record["history"][0])
+
+
+def test_the_checksum_of_mnist_is_the_one_of_the_file():
+    assert load_dataset().sha256 == MNIST_SHA256
