@@ -333,9 +333,9 @@ def test_a_table_that_is_open_elsewhere_costs_one_line(tmp_path, monkeypatch):
     run = a_run(tmp_path, lines.append)
     monkeypatch.setattr(os, "replace", refuse)
     for step in (1, 2):
-        run.save_epoch(step, {"loss": 1.0}, np.zeros((10, 28, 28), np.uint8))
+        run.save_epoch(step, {"wasserstein_estimate": 1.0}, np.zeros((10, 28, 28), np.uint8))
         run.save_checkpoint(step)
-    run.finish(("loss", "loss", {"loss": "loss"}))
+    run.finish(floors={})
     assert [Path(line.split(" ")[0]).name for line in lines] == ["history.csv", "progress.gif"]
     assert sorted(path.name for path in (tmp_path / "training").iterdir()) == [
         *("checkpoints", "curves.png", "run.json", "samples")

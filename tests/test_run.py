@@ -324,7 +324,8 @@ def test_tensorboard_gets_scalars_and_pictures(small_data, tmp_path):
         for event in [tf.compat.v1.Event.FromString(record.numpy())]
         for value in event.summary.value
     ]
-    names = ("wasserstein_estimate", "critic_loss", "generator_loss", "digits")
+    names = ["wasserstein_estimate", "critic_loss", "generator_loss", "digits"]
+    names += ["wasserstein_in_pixels", "sliced_wasserstein"]
     assert sorted(found) == sorted((name, epoch) for name in names for epoch in (1, 2))
 
 

@@ -1,0 +1,106 @@
+"""What the runs of benchmarks/runs.py show over their epochs: tables in Markdown, and two pictures.
+
+python benchmarks/epochs.py time wgan cwgan wgan-gp     minutes until the digits are good; results/time_to_quality.png
+python benchmarks/epochs.py estimate wgan cwgan         do the Wasserstein estimates fall as the digits get better?
+                                                        results/estimate.png
+
+A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: copies of history.csv.
+"""
+
+import csv
+import statistics
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results"
+sys.path.insert(0, str(ROOT))
+
+from support.evaluation.epoch_figures import floors  # noqa: E402
+
+LEVELS = (0.5, 0.2, 0.17)  # Fréchet distances of 5,000 digits; 0.17 is that of the default of version 0.2
+ESTIMATES = {"wasserstein_estimate": "E[C(real)] - E[C(generated)]", "wasserstein_in_pixels": "estimate in pixels"}
+
+
+def histories(name):
+    """The histories of a name's runs, one per seed: lists of dictionaries of floats, one per epoch."""
+    paths = sorted(RESULTS.glob(f"{name}_seed*.csv"))
+    if not paths:
+        sys.exit(f"epochs.py: there is no {RESULTS / name}_seed*.csv")
+    tables = [csv.DictReader(path.read_text(encoding="utf-8").splitlines()) for path in paths]
+    return [[{key: float(value) for key, value in row.items()} for row in table] for table in tables]
+
+
+def time_to_quality(names):
+    """The table: median minutes over the seeds until the Fréchet distance is below each level, at an epoch's end."""
+    lines = [f"| run | seeds | {' | '.join(f'to {level}' for level in LEVELS)} | at the end | Fréchet distance |"]
+    lines.append("|---" * (len(LEVELS) + 4) + "|")
+    for name in names:
+        runs = histories(name)
+        cells = []
+        for level in LEVELS:
+            times = [next((e["seconds"] for e in run if e["frechet_distance"] <= level), None) for run in runs]
+            missed = times.count(None)
+            found = statistics.median(time if time is not None else float("inf") for time in times)
+            cells.append("not reached" if missed > len(times) / 2 else f"{found / 60:.1f}")
+        ends = [statistics.median(run[-1][column] for run in runs) for column in ("seconds", "frechet_distance")]
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} | {ends[0] / 60:.1f} | {ends[1]:.3f} |")
+    return "\n".join(lines)
+
+
+def correlations(names):
+    """The table: Spearman's correlation of each estimate with the Fréchet distance over the epochs, for each seed."""
+    lines = [f"| run | epochs | {' | '.join(ESTIMATES.values())} |", "|---" * (len(ESTIMATES) + 2) + "|"]
+    for name in names:
+        runs, cells = histories(name), []
+        for column in ESTIMATES:
+            found = [spearmanr(_column(run, column), _column(run, "frechet_distance")).statistic for run in runs]
+            cells.append(", ".join(f"{value:.2f}" for value in found))
+        lines.append(f"| {name} | {len(runs[0])} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _column(run, name):
+    return [row[name] for row in run]
+
+
+def draw_time(names):
+    """Fréchet distance over minutes, the median of the seeds at each epoch, with the spread as a band."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for name in names:
+        epochs = list(zip(*histories(name), strict=True))
+        minutes = [statistics.median(_column(epoch, "seconds")) / 60 for epoch in epochs]
+        found = [sorted(_column(epoch, "frechet_distance")) for epoch in epochs]
+        [line] = axis.plot(minutes, [statistics.median(some) for some in found], marker="o", markersize=3, label=name)
+        axis.fill_between(minutes, [some[0] for some in found], [some[-1] for some in found], alpha=0.15, lw=0)
+    axis.axhline(floors()["frechet_distance"], color="grey", linestyle="--", label="real digits")
+    axis.set(yscale="log", xlabel="minutes", ylabel="Fréchet distance of 5,000 digits")
+    axis.grid(alpha=0.3, which="both")
+    axis.legend()
+    figure.savefig(RESULTS / "time_to_quality.png", dpi=110)
+
+
+def draw_estimates(names):
+    """Over the epochs of the first seed of each name: the Fréchet distance and both estimates."""
+    columns = {"frechet_distance": "Fréchet distance"} | ESTIMATES
+    figure = Figure(figsize=(8, 7.5), layout="constrained")
+    for axis, (column, title) in zip(figure.subplots(len(columns), sharex=True), columns.items(), strict=True):
+        for name in names:
+            run = histories(name)[0]
+            axis.plot(_column(run, "epoch"), _column(run, column), marker="o", markersize=3, label=name)
+        axis.set(title=title, yscale="linear" if column == "wasserstein_estimate" else "log")
+        axis.grid(alpha=0.3, which="both")
+    axis.set(xlabel="epoch")
+    axis.legend()
+    figure.savefig(RESULTS / "estimate.png", dpi=110)
+
+
+if __name__ == "__main__":
+    what, names = sys.argv[1], sys.argv[2:]
+    table, draw = {"time": (time_to_quality, draw_time), "estimate": (correlations, draw_estimates)}[what]
+    print(table(names))
+    draw(names)
