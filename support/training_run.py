@@ -5,7 +5,7 @@ import contextlib
 from support.command_line import interrupts
 from support.command_line.progress import Progress, clock, say, warn
 from support.drawing import draw_digits
-from support.evaluation.epoch_figures import floors, in_words
+from support.evaluation.epoch_figures import floors, in_words, outlook
 from support.machine import replicas
 from support.results import files
 from support.results.run_files import RunFiles
@@ -31,6 +31,8 @@ def training_run(training, options, about, epoch_length, judge):
         yield run
         if run.done >= run.total:
             saved.finish(floors())
+            if chief and (line := outlook(saved.history, options.recipe)):
+                say(line)
         if run.asked:
             raise interrupts.Interrupted(run.asked, saved=bool(saved.own) if chief else None)
 

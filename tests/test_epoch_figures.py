@@ -152,5 +152,14 @@ def test_a_run_that_an_older_version_began_keeps_its_columns(tmp_path):
     assert list(rows(tmp_path)[0]) == list(record["history"][0])
 
 
+def test_a_run_on_mnist_ends_with_what_more_epochs_would_bring():
+    floor = epoch_figures.floors()["frechet_distance"]
+    far, near = ([{"epoch": 1}, {"epoch": 2, "frechet_distance": some * floor}] for some in (3, 1.1))
+    line = epoch_figures.outlook(far, "wgan")
+    assert f"{3 * floor:.3f}" in line and f"{floor:.3f}" in line and "--resume --epochs 8" in line
+    assert "--epochs" not in epoch_figures.outlook(near, "cwgan") != ""
+    assert epoch_figures.outlook(far, "gan") == "" == epoch_figures.outlook([{"sliced_wasserstein": 1.0}], "wgan")
+
+
 def test_the_checksum_of_mnist_is_the_one_of_the_file():
     assert load_dataset().sha256 == MNIST_SHA256

@@ -99,6 +99,21 @@ def floors():
     return {}
 
 
+def outlook(history, recipe):
+    """A line that says whether more epochs are worth it; "" if that is not known.
+
+    history: a dictionary for each epoch. The rule comes from runs of 10, 33 and 170 epochs of wgan, and 5 and 25 of
+    cwgan (benchmarks/results/search.md).
+    """
+    found, floor = history[-1].get("frechet_distance"), floors().get("frechet_distance")
+    if recipe not in ("wgan", "cwgan") or found is None or floor is None:
+        return ""
+    now = f"the Fréchet distance is {found:.3f}, that of real digits {floor:.3f}"
+    if found < 1.2 * floor:
+        return f"{now}: more epochs would change little"
+    return f"{now}: four times as many epochs would likely halve the difference (--resume --epochs {4 * len(history)})"
+
+
 def in_words(figures):
     """The figures of `prepare` among `figures`, a dictionary, as a part of a line."""
     return ", ".join(f"{name} {figures[column]:{form}}" for column, (name, form) in WORDS.items() if column in figures)
