@@ -8,6 +8,7 @@ A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: c
 """
 
 import csv
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
-from support.evaluation.epoch_figures import floors  # noqa: E402
+from support.evaluation.epoch_figures import real_distance  # noqa: E402
 
 LEVELS = (0.5, 0.2, 0.17)  # Fréchet distances of 5,000 digits; 0.17 is that of the default of version 0.2
 ESTIMATES = {"wasserstein_estimate": "E[C(real)] - E[C(generated)]", "wasserstein_in_pixels": "estimate in pixels"}
@@ -42,10 +43,8 @@ def time_to_quality(names):
         runs = histories(name)
         cells = []
         for level in LEVELS:
-            times = [next((e["seconds"] for e in run if e["frechet_distance"] <= level), None) for run in runs]
-            missed = times.count(None)
-            found = statistics.median(time if time is not None else float("inf") for time in times)
-            cells.append("not reached" if missed > len(times) / 2 else f"{found / 60:.1f}")
+            times = [next((e["seconds"] for e in run if e["frechet_distance"] <= level), math.inf) for run in runs]
+            cells.append("not reached" if math.inf == (found := statistics.median(times)) else f"{found / 60:.1f}")
         ends = [statistics.median(run[-1][column] for run in runs) for column in ("seconds", "frechet_distance")]
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} | {ends[0] / 60:.1f} | {ends[1]:.3f} |")
     return "\n".join(lines)
@@ -77,7 +76,7 @@ def draw_time(names):
         found = [sorted(_column(epoch, "frechet_distance")) for epoch in epochs]
         [line] = axis.plot(minutes, [statistics.median(some) for some in found], marker="o", markersize=3, label=name)
         axis.fill_between(minutes, [some[0] for some in found], [some[-1] for some in found], alpha=0.15, lw=0)
-    axis.axhline(floors()["frechet_distance"], color="grey", linestyle="--", label="real digits")
+    axis.axhline(real_distance(), color="grey", linestyle="--", label="real digits")
     axis.set(yscale="log", xlabel="minutes", ylabel="Fréchet distance of 5,000 digits")
     axis.grid(alpha=0.3, which="both")
     axis.legend()
@@ -92,7 +91,9 @@ def draw_estimates(names):
         for name in names:
             run = histories(name)[0]
             axis.plot(_column(run, "epoch"), _column(run, column), marker="o", markersize=3, label=name)
-        axis.set(title=title, yscale="linear" if column == "wasserstein_estimate" else "log")
+        axis.set(title=title)
+        if column != "wasserstein_estimate":
+            axis.set_yscale("symlog", linthresh=0.01)  # an estimate in pixels can be negative
         axis.grid(alpha=0.3, which="both")
     axis.set(xlabel="epoch")
     axis.legend()

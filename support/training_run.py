@@ -5,7 +5,7 @@ import contextlib
 from support.command_line import interrupts
 from support.command_line.progress import Progress, clock, say, warn
 from support.drawing import draw_digits
-from support.evaluation.epoch_figures import floors, in_words, outlook
+from support.evaluation.epoch_figures import in_words, outlook, real_distance
 from support.machine import replicas
 from support.results import files
 from support.results.run_files import RunFiles
@@ -30,7 +30,7 @@ def training_run(training, options, about, epoch_length, judge):
             run.print_start(about)
         yield run
         if run.done >= run.total:
-            saved.finish(floors())
+            saved.finish(real={"frechet_distance": real_distance()})
             if chief and (line := outlook(saved.history, options.recipe)):
                 say(line)
         if run.asked:
@@ -79,7 +79,7 @@ class TrainingRun:
         if self.asked and done < self.total and not self.saved.worth_saving():
             return
         if self.progress.due():  # not after every iteration: to read a value, the host waits for the device
-            self.training.iteration.numpy()
+            self.training.iteration.numpy()  # the device has done it
             speed = (self.progress.speed(done) or 0) * self.options.n_critic * self.options.batch_size
             self.progress.show(done, f"{where}, {speed:.0f} images/s")
         if epoch_ends or self.asked or self.saved.checkpoint_due():

@@ -7,15 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import evaluate_digits
 import wgan_handwritten_digits as wgan
+from support import training_run
 from support.datasets.loading import MNIST_SHA256, Dataset, load_dataset
 from support.drawing import draw_digits
-from support.evaluation import epoch_figures, figures
+from support.evaluation import classifier, epoch_figures, figures
 from support.evaluation.definitions import JUDGED
 from support.labels import labels_of
 from support.machine.devices import import_tensorflow, keras, tf
+from support.results import pictures
 
 import_tensorflow("cpu")
 
@@ -76,6 +79,11 @@ def test_each_label_has_its_own_score():
     assert found == pytest.approx(28 * 20 / 255, rel=1e-4)
 
 
+def order(count):
+    """The training images in the order in which they are used."""
+    return np.random.default_rng(0).permutation(count)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wgan", "cwgan"])
 def test_the_frechet_distance_is_the_one_of_evaluate_digits(name, tmp_path, capsys):
@@ -84,12 +92,12 @@ def test_the_frechet_distance_is_the_one_of_evaluate_digits(name, tmp_path, caps
     training = SimpleNamespace(average=generator, critic=None, columns=("score_difference",))
     found = epoch_figures.prepare(training, dataset, seed=4)()
     assert list(found) == ["frechet_distance"]
-    labels = figures.drawn(dataset.train_labels, JUDGED).tolist() if labels_of(generator) else None
+    labels = dataset.train_labels[order(60_000)[:JUDGED]].tolist() if labels_of(generator) else None
     np.savez(tmp_path / "digits.npz", images=np.concatenate(list(draw_digits(generator, JUDGED, 4, digits=labels))))
     assert evaluate_digits.main([str(tmp_path / "digits.npz"), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)["figures"]
     assert found["frechet_distance"] == pytest.approx(report["frechet_distance"], rel=1e-3)
-    assert found["frechet_distance"] < 2 * epoch_figures.floors()["frechet_distance"]
+    assert found["frechet_distance"] < 2 * epoch_figures.real_distance()
 
 
 def few(test_images=None, test_labels=None):
@@ -113,14 +121,14 @@ def test_other_data_get_the_figure_that_needs_no_classifier(recipe, tmp_path, ca
     dataset = few(random_images(0, 50), np.arange(50) % 10)
     generator, critic = train(dataset, tmp_path, recipe=recipe, n_critic=1)
     row, line = rows(tmp_path)[-1], capsys.readouterr().err
-    labels = dataset.train_labels.tolist() if labels_of(generator) else None
+    labels = dataset.train_labels[order(64)].tolist() if labels_of(generator) else None
     fake = next(draw_digits(generator, 64, 0, digits=labels))
     expected = figures.sliced_wasserstein(fake, dataset.test_images)
     assert float(row["sliced_wasserstein"]) == pytest.approx(expected, rel=1e-4)
     assert f"sliced Wasserstein distance {expected:.4f}" in line and "frechet_distance" not in row
     if "wasserstein_estimate" in row:
-        choices = dataset.train_labels if labels else np.zeros(64, int)
-        expected = epoch_figures.wasserstein_in_pixels(critic, dataset.train_images, fake, choices)
+        choices = labels or [0] * 64
+        expected = epoch_figures.wasserstein_in_pixels(critic, dataset.train_images[order(64)], fake, choices)
         assert float(row["wasserstein_in_pixels"]) == pytest.approx(expected, rel=1e-3)
         assert f"Wasserstein estimate in pixels {expected:.3f}" in line
     else:
@@ -136,29 +144,58 @@ def test_without_test_images_the_training_images_serve(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_an_older_version_began_keeps_its_columns(tmp_path):
+def test_a_run_that_an_older_version_began_gets_the_new_columns(tmp_path):
     dataset = few()
     train(dataset, tmp_path)
     path = next((tmp_path / "training/checkpoints").glob("*.npz"))
     with np.load(path) as file:
         arrays = dict(file)
     record = json.loads(str(arrays["record"]))
-    for name in ("sliced_wasserstein", "wasserstein_in_pixels"):
+    new = ("sliced_wasserstein", "wasserstein_in_pixels")
+    for name in new:
         del record["history"][0][name]
     np.savez(path, **{**arrays, "record": np.array(json.dumps(record))})
     for epochs in (2, 3):
         train(dataset, tmp_path, epochs=epochs, resume=True)
-    assert [row["epoch"] for row in rows(tmp_path)] == ["1", "2", "3"]
-    assert list(rows(tmp_path)[0]) == list(record["history"][0])
+    assert [[row["epoch"], *(bool(row[name]) for name in new)] for row in rows(tmp_path)] == [
+        *(["1", False, False], ["2", True, True], ["3", True, True])
+    ]
 
 
-def test_a_run_on_mnist_ends_with_what_more_epochs_would_bring():
-    floor = epoch_figures.floors()["frechet_distance"]
+@pytest.mark.parametrize("damage", [None, b"not a model"])
+def test_without_the_classifier_mnist_gets_the_other_figure(damage, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "CLASSIFIER", tmp_path / "classifier.keras")
+    if damage:
+        classifier.CLASSIFIER.write_bytes(damage)
+    training = SimpleNamespace(average=wgan.build_generator(), critic=None, columns=("score_difference",))
+    assert list(epoch_figures.prepare(training, load_dataset(), seed=0)()) == ["sliced_wasserstein"]
+
+
+@pytest.mark.parametrize("values", [[3.0, 0.1], [0.5, -0.01], [0.0, 0.0]])
+def test_curves_show_any_estimate(values, tmp_path):
+    history = [{"epoch": 1, "frechet_distance": 5.0}] + [
+        {"epoch": number, "frechet_distance": 0.2, "wasserstein_in_pixels": value, "wasserstein_estimate": -1.0}
+        for number, value in enumerate(values, 2)
+    ]
+    pictures.save_curves(tmp_path / "curves.png", history, {"frechet_distance": 0.1})
+    with Image.open(tmp_path / "curves.png") as curves:
+        assert curves.height > 3 * 200
+
+
+def test_the_outlook_says_what_more_epochs_would_bring():
+    floor = epoch_figures.real_distance()
     far, near = ([{"epoch": 1}, {"epoch": 2, "frechet_distance": some * floor}] for some in (3, 1.1))
     line = epoch_figures.outlook(far, "wgan")
-    assert f"{3 * floor:.3f}" in line and f"{floor:.3f}" in line and "--resume --epochs 8" in line
+    assert f"{3 * floor:.3f}" in line and f"{floor:.3f}" in line and "--epochs 8" in line
     assert "--epochs" not in epoch_figures.outlook(near, "cwgan") != ""
     assert epoch_figures.outlook(far, "gan") == "" == epoch_figures.outlook([{"sliced_wasserstein": 1.0}], "wgan")
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_the_outlook(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training_run, "outlook", lambda history, recipe: f"{len(history)} epochs of {recipe}")
+    train(few(), tmp_path)
+    assert capsys.readouterr().err.splitlines()[-1] == "1 epochs of wgan"
 
 
 def test_the_checksum_of_mnist_is_the_one_of_the_file():

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from support.datasets.loading import MNIST_SHA256
+from support.datasets.loading import MNIST, MNIST_SHA256, load_dataset
 from support.drawing import draw_digits
 from support.errors import InputError
 from support.evaluation import classifier
@@ -24,20 +24,22 @@ WORDS = {  # name and form of each figure in a line
 def prepare(training, dataset, seed):
     """A function without arguments that returns figures of the generator's running average, floats by name.
 
-    "wasserstein_in_pixels": only for a WGAN, see that function. "frechet_distance": only for MNIST, as in
-    evaluate_digits.py. "sliced_wasserstein": for other data, as in evaluate_digits.py. Lower is better in all three.
+    "wasserstein_in_pixels": only for a WGAN, see that function. "frechet_distance": only for MNIST, from its test
+    images, as in evaluate_digits.py. "sliced_wasserstein": for other data, from the test images or, if there are none,
+    the training images. Lower is better in all three.
 
     training: what build_training returns. JUDGED digits are drawn, fewer if the dataset has fewer images, always from
-    the same latent vectors. A generator with labels is asked for those of random training images. The two distances
-    compare with the test images, if there are any; the estimate compares with these training images.
+    the same latent vectors. A generator with labels is asked for those of random training images. These images are also
+    the real ones of the estimate.
     """
     from support.evaluation import figures  # here, because importing scipy and scikit-learn would delay --help
 
-    labels, chosen = labels_of(training.average), figures.drawn(np.arange(len(dataset.train_images)), JUDGED)
+    labels = labels_of(training.average)
+    chosen = np.random.default_rng(0).permutation(len(dataset.train_images))[:JUDGED]
     asked = dataset.train_labels[chosen].tolist() if labels else None
     choices = np.searchsorted(labels, asked) if labels else np.zeros(len(chosen), np.int64)
     unseen = dataset.train_images if dataset.test_images is None else dataset.test_images
-    is_mnist = dataset.sha256 == MNIST_SHA256 and classifier.CLASSIFIER.exists()
+    is_mnist = dataset.sha256 == MNIST_SHA256 and MNIST.exists() and real_distance() is not None
     model = statistics = None
 
     def judge():
@@ -49,8 +51,8 @@ def prepare(training, dataset, seed):
         if not is_mnist:
             return found | {"sliced_wasserstein": figures.sliced_wasserstein(fake, unseen)}
         if not statistics:
-            model = classifier.load()
-            statistics = figures.mean_and_covariance(classifier.classify(model, unseen).features)
+            model, real = classifier.load(), load_dataset().test_images
+            statistics = figures.mean_and_covariance(classifier.classify(model, real).features)
         of_digits = figures.mean_and_covariance(classifier.classify(model, fake).features)
         return found | {"frechet_distance": figures.frechet_of_statistics(*of_digits, *statistics)}
 
@@ -61,11 +63,11 @@ def wasserstein_in_pixels(critic, real, fake, choices):
     """(E[C(real)] - E[C(fake)]) / K: an estimate of the Wasserstein-1 distance, with pixels in [0, 1], a float.
 
     The difference of the scores is K times the distance if no critic with slopes up to K separates the images better.
-    The weights decide K, and it grows while they move to the walls of their boxes. So the difference alone cannot be
-    compared between epochs, or between settings. K is the mean length of the gradient of C at PAIRS random points
-    between a real and a generated image, where the gradient penalty measures it, too (Gulrajani et al. 2017).
+    The weights decide K, and it grows while they move to their bounds. So the difference alone cannot be
+    compared between epochs, or between settings. K is the mean length of the gradient of C at random points between
+    the first PAIRS real and generated images, where the gradient penalty measures it, too (Gulrajani et al. 2017).
 
-    It is no bound. Some slopes are larger than the mean, and the critic of a short training run is not the best one:
+    It is not a bound. Some slopes are larger than the mean, and the critic of a short training run is not the best one:
     both make the estimate wrong, in different directions. But it depends on neither the units of the scores nor on the
     number of images, as the distance between two sets of images does. It can be negative.
 
@@ -78,40 +80,40 @@ def wasserstein_in_pixels(critic, real, fake, choices):
 
     difference, slopes = [], []
     part = np.random.default_rng(0).random([len(real), 1, 1, 1], np.float32)
-    for start in range(0, len(real), PART):
-        rows = slice(start, start + PART)
-        real_part, fake_part = (classifier.scaled(tf.constant(images[rows])) for images in (real, fake))
-        difference.append(score(real_part, choices[rows]) - score(fake_part, choices[rows]))
-        if start < PAIRS:
-            between = real_part + part[rows] * (fake_part - real_part)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(between)
-                scores = score(between, choices[rows])
-            slopes.append(tf.norm(tf.reshape(tape.gradient(scores, between), [len(between), -1]), axis=1))
+    with classifier.without_tf32():
+        for start in range(0, len(real), PART):
+            rows = slice(start, start + PART)
+            real_part, fake_part = (classifier.scaled(tf.constant(images[rows])) for images in (real, fake))
+            difference.append(score(real_part, choices[rows]) - score(fake_part, choices[rows]))
+            if start < PAIRS:
+                between = real_part + part[rows] * (fake_part - real_part)
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(between)
+                    scores = score(between, choices[rows])
+                slopes.append(tf.norm(tf.reshape(tape.gradient(scores, between), [len(between), -1]), axis=1))
     slope = 2 * np.concatenate(slopes).mean()  # 2: from pixels in [-1, 1] to pixels in [0, 1]
     return float(np.concatenate(difference).mean() / slope) if slope else 0.0
 
 
-def floors():
-    """The Fréchet distance of real digits, measured as in `prepare`, by its name; {} if it is not known."""
-    with contextlib.suppress(InputError, OSError, KeyError):  # the classifier or its record is missing or another
-        return {"frechet_distance": classifier.read_record()["judged"]}
-    return {}
+def real_distance():
+    """The Fréchet distance of real digits, measured as in `prepare`. None without the classifier and its record."""
+    with contextlib.suppress(InputError, OSError, ValueError, KeyError):  # missing, damaged, or not of one training
+        return classifier.read_record()["judged"]
 
 
 def outlook(history, recipe):
     """A line that says whether more epochs are worth it; "" if that is not known.
 
-    history: a dictionary for each epoch. The rule comes from runs of 10, 33 and 170 epochs of wgan, and 5 and 25 of
-    cwgan (benchmarks/results/search.md).
+    history: a dictionary for each epoch. The rule comes from single runs: one of wgan after 10, 33 and 170 epochs, and
+    cwgan with 5 and with 25 epochs (benchmarks/results/search.md).
     """
-    found, floor = history[-1].get("frechet_distance"), floors().get("frechet_distance")
-    if recipe not in ("wgan", "cwgan") or found is None or floor is None:
+    found, real = history[-1].get("frechet_distance"), real_distance()
+    if recipe not in ("wgan", "cwgan") or found is None or real is None:
         return ""
-    now = f"the Fréchet distance is {found:.3f}, that of real digits {floor:.3f}"
-    if found < 1.2 * floor:
+    now = f"the Fréchet distance is {found:.3f}, that of real digits {real:.3f}"
+    if found < real + 0.02:  # the standard deviation between samples of real digits
         return f"{now}: more epochs would change little"
-    return f"{now}: four times as many epochs would likely halve the difference (--resume --epochs {4 * len(history)})"
+    return f"{now}: with --epochs {4 * len(history)}, the difference would likely be half as large"
 
 
 def in_words(figures):

@@ -14,7 +14,7 @@ WRITING_SCALE = 4  # pixels of the picture of a number for each pixel of a digit
 # Columns of history.csv: the title of their panel in curves.png, the scale of its axis.
 CURVES = {
     "frechet_distance": ("Fréchet distance from the test images, lower is better", "log"),
-    "sliced_wasserstein": ("Sliced Wasserstein distance from the test images, lower is better", "log"),
+    "sliced_wasserstein": ("Sliced Wasserstein distance, lower is better", "log"),
     "wasserstein_in_pixels": ("Wasserstein estimate in pixels, lower is better", "log"),
     "wasserstein_estimate": ("E[C(real)] - E[C(generated)], in scores", "linear"),
     "score_difference": ("E[C(real)] - E[C(generated)], in scores", "linear"),
@@ -117,26 +117,29 @@ def save_writing(options, lines):
     say(f"{number} in {path}, {len(lines)} times" if len(lines) > 1 else f"{number} in {path}")
 
 
-def save_curves(path, history, floors):
+def save_curves(path, history, real):
     """Writes curves over the epochs to `path` as a PNG: a panel for each column of CURVES that the run has.
 
-    history: a list of dictionaries, one per epoch, with "epoch" and other columns. floors: by column, the value of
-    real images, drawn as a line.
+    history: a list of dictionaries, one per epoch, with "epoch" and other columns. real: by column, the value of real
+    images, drawn as a line, or None.
     """
     # Figure instead of pyplot: it needs no window system and does not change a notebook's figures.
     from matplotlib.figure import Figure
 
-    panels = {column: words for column, words in CURVES.items() if column in history[0]}
+    panels = {column: words for column, words in CURVES.items() if column in history[-1]}
     figure = Figure(figsize=(8, 2.8 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False)[:, 0]
-    epochs = [row["epoch"] for row in history]
     for axis, (column, (title, scale)) in zip(axes, panels.items(), strict=True):
-        values = [row[column] for row in history]
-        axis.plot(epochs, values, marker="o", markersize=3)
-        if column in floors:
-            axis.axhline(floors[column], color="grey", linestyle="--", label=f"real digits: {floors[column]:.3f}")
+        rows = [row for row in history if column in row]  # an older version may have begun the run
+        axis.plot([row["epoch"] for row in rows], [row[column] for row in rows], marker="o", markersize=3)
+        if real.get(column):
+            axis.axhline(real[column], color="grey", linestyle="--", label=f"real digits: {real[column]:.3f}")
             axis.legend()
-        axis.set(title=title, xlabel="epoch", yscale=scale if min(values) > 0 else "linear")
+        axis.set(title=title, xlabel="epoch")
+        if min(row[column] for row in rows) > 0:
+            axis.set_yscale(scale)
+        elif scale == "log":  # the estimate in pixels can be negative
+            axis.set_yscale("symlog", linthresh=0.01)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3, which="both")
     with write_whole(path) as temporary:

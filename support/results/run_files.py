@@ -151,16 +151,15 @@ class RunFiles:
         TensorBoard, or None.
         """
         epoch = len(self.history) + 1
-        row = {"epoch": epoch, "step": step, **figures, "seconds": self.seconds()}
-        kept = self.history[0] if self.history else row  # a run that an older version began keeps its columns
-        self.history.append({name: value for name, value in row.items() if name in kept})
+        self.history.append({"epoch": epoch, "step": step, **figures, "seconds": self.seconds()})
         if not self.writes:
             return
         path = self._picture(epoch)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [self.history[-1], *([f"{value:.10g}" for value in row.values()] for row in self.history)]
+        columns = list(dict.fromkeys(name for row in reversed(self.history) for name in row))  # they may differ
+        rows = [[f"{row[name]:.10g}" if name in row else "" for name in columns] for row in self.history]
         with self._dispensable(self.folder / "history.csv") as table:
-            files.write_text(table, "".join(",".join(row) + "\n" for row in rows))
+            files.write_text(table, "".join(",".join(row) + "\n" for row in [columns, *rows]))
         with self._dispensable(path) as picture:
             pictures.save_grid(picture, images)
         if events:
@@ -187,8 +186,8 @@ class RunFiles:
                         shutil.copyfile(path, copy)
             self.warn(f"the models of the previous run are kept in {previous}")
 
-    def finish(self, floors):
-        """Writes the files of a finished run: run.json, the pictures as an animation, the curves (see save_curves)."""
+    def finish(self, real):
+        """Writes the files of a finished run: run.json, an animation, the curves (real: see save_curves)."""
         if not self.writes or not self.history:
             return
         record = {"about": self.about, "seconds": self.history[-1]["seconds"], "final": self.history[-1]}
@@ -204,7 +203,7 @@ class RunFiles:
                 with self._dispensable(path):
                     path.unlink()
         with self._dispensable(self.folder / "curves.png") as path:
-            pictures.save_curves(path, self.history, floors)
+            pictures.save_curves(path, self.history, real)
 
     @contextlib.contextmanager
     def _dispensable(self, path):
