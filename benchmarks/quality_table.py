@@ -1,9 +1,8 @@
 """Prints the table of docs/quality.md from the output of `evaluate_digits.py IMAGES --json` for several seeds.
 
-python benchmarks/quality_table.py wgan wgan-gp dcgan gan wgan-paper
-python benchmarks/quality_table.py --row gan IMAGES      a row of the first digits in IMAGES, for benchmarks/results
+python benchmarks/quality_table.py wgan cwgan wgan-gp dcgan gan wgan-paper
 
-A name such as wgan stands for the files wgan_seed*.json in benchmarks/results.
+A name such as wgan stands for the files wgan_seed*.json in benchmarks/results, which benchmarks/runs.py writes.
 """
 
 import json
@@ -15,10 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
-from support.datasets.image_files import read_image_folder  # noqa: E402
 from support.evaluation.classifier import read_record  # noqa: E402
 from support.evaluation.definitions import FIGURES  # noqa: E402
-from support.results import pictures  # noqa: E402
 
 
 def table(names):
@@ -53,14 +50,6 @@ def _read(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def save_row(name, folder):
-    """Writes the first 20 digits of the folder to benchmarks/results/NAME.png."""
-    pictures.save_grid(RESULTS / f"{name}.png", read_image_folder(folder)[1][:20], 20)
-
-
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")
-    if sys.argv[1:2] == ["--row"]:
-        save_row(*sys.argv[2:])
-    else:
-        print(table(sys.argv[1:]))
+    print(table(sys.argv[1:]))

@@ -2,10 +2,11 @@
 
 python benchmarks/runs.py wgan cwgan --seeds 3,4,5 [--epochs 60]
 
-For each run: benchmarks/results/NAME_seedN.csv, its history.csv, and NAME_seedN.json, what `evaluate_digits.py --json`
-says about 25,000 digits; of a recipe with labels about 60,000, with --gan-train. NAME is the recipe, with
---epochs 60 RECIPE_60_epochs. Everything runs one after the other: on a machine with nothing else to do, the seconds in
-history.csv can be compared.
+Writes to benchmarks/results, for each run, NAME_seedN.csv: its history.csv; and NAME_seedN.json: what
+`evaluate_digits.py --json` says about 25,000 digits; of a recipe with labels about 60,000, with --gan-train. Once,
+NAME.png: the first 20 digits of the first seed. NAME is the recipe, with --epochs 60 RECIPE_60_epochs.
+
+The runs follow each other. The seconds in the histories mean something if the machine has nothing else to do.
 """
 
 import argparse
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
+from support.drawing import draw_digits  # noqa: E402
+from support.results.models import load_generator  # noqa: E402
+from support.results.pictures import save_grid  # noqa: E402
 from wgan_handwritten_digits import RECIPES  # noqa: E402
 
 
@@ -30,19 +34,23 @@ def main():
     options = parser.parse_args()
     for recipe in options.recipes:
         for seed in options.seeds:
-            keep(recipe, seed, options.epochs)
+            keep(recipe, seed, options.epochs, picture=seed == options.seeds[0])
 
 
-def keep(recipe, seed, epochs):
-    """Trains, evaluates, and copies the two files."""
-    name = f"{recipe}{f'_{epochs}_epochs' if epochs else ''}_seed{seed}"
+def keep(recipe, seed, epochs, picture):
+    """Trains, evaluates, and keeps the files."""
+    name = f"{recipe}{f'_{epochs}_epochs' if epochs else ''}"
     with tempfile.TemporaryDirectory() as folder:
         train = ["train", "--recipe", recipe, "--seed", seed, "--models-dir", folder, "--device", "cpu"]
         run("wgan_handwritten_digits.py", *train, *(["--epochs", epochs] if epochs else []))
-        shutil.copyfile(Path(folder, "training/history.csv"), RESULTS / f"{name}.csv")
+        shutil.copyfile(Path(folder, "training/history.csv"), RESULTS / f"{name}_seed{seed}.csv")
+        if picture:
+            save_grid(
+                RESULTS / f"{name}.png", next(draw_digits(load_generator(Path(folder, "generator.keras")), 20)), 20
+            )
         gan_train = ["--gan-train"] if RECIPES[recipe].conditional else []
         figures = run("evaluate_digits.py", "generator.keras", "--json", *gan_train, cwd=folder)
-        (RESULTS / f"{name}.json").write_text(figures, encoding="utf-8")
+        (RESULTS / f"{name}_seed{seed}.json").write_text(figures, encoding="utf-8")
 
 
 def run(script, *arguments, cwd=None):

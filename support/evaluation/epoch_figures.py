@@ -12,7 +12,7 @@ from support.evaluation.definitions import JUDGED
 from support.labels import labels_of
 from support.machine.devices import tf
 
-PAIRS = 1_000  # points at which the slope of the critic is measured
+PAIRS = 500  # points at which the slope of the critic is measured
 PART = 500  # images at a time: limits the memory
 WORDS = {  # name and form of each figure in a line
     "frechet_distance": ("Fréchet distance", ".3f"),
