@@ -125,6 +125,7 @@ def save_curves(path, history, real):
     """
     # Figure instead of pyplot: it needs no window system and does not change a notebook's figures.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     panels = {column: words for column, words in CURVES.items() if column in history[-1]}
     figure = Figure(figsize=(8, 2.8 * len(panels)), layout="constrained")
@@ -136,10 +137,13 @@ def save_curves(path, history, real):
             axis.axhline(real[column], color="grey", linestyle="--", label=f"real digits: {real[column]:.3f}")
             axis.legend()
         axis.set(title=title, xlabel="epoch")
-        if min(row[column] for row in rows) > 0:
-            axis.set_yscale(scale)
-        elif scale == "log":  # the estimate in pixels can be negative
+        if scale == "log" and min(row[column] for row in rows) <= 0:  # the estimate in pixels can be negative
             axis.set_yscale("symlog", linthresh=0.01)
+        elif scale == "log":
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")  # 0.2 instead of 2 x 10^-1
+            axis.yaxis.set_minor_formatter("")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3, which="both")
     with write_whole(path) as temporary:
