@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 RESULTS = ROOT / "benchmarks/results"
-RECIPES = ["wgan", "wgan-gp", "dcgan", "gan", "wgan-paper"]
-IN_README = ["figure", "Fréchet distance", "precision", "recall", "coverage", "confident"]
+RECIPES = ["wgan", "cwgan", "wgan-gp", "dcgan", "gan", "wgan-paper"]
+IN_README = ["figure", "Fréchet distance", "precision", "recall", "coverage"]
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
