@@ -93,12 +93,12 @@ def build_flow():
         shift = layers.Reshape((1, 1, filters))(layers.Dense(filters)(known))
         return layers.Activation("swish")(layers.Add()([value, shift]))
 
-    full = block(image, 32)
-    half = block(block(full, 64, 2), 64)
-    value = block(block(half, 128, 2), 128)
+    full = block(image, 16)
+    half = block(block(full, 32, 2), 32)
+    value = block(block(half, 64, 2), 64)
     value = layers.Concatenate()([layers.UpSampling2D()(value), half])
-    value = layers.Concatenate()([layers.UpSampling2D()(block(value, 64)), full])
-    return keras.Model([image, moment], layers.Conv2D(1, 3, padding="same")(block(value, 32)))
+    value = layers.Concatenate()([layers.UpSampling2D()(block(value, 32)), full])
+    return keras.Model([image, moment], layers.Conv2D(1, 3, padding="same")(block(value, 16)))
 
 
 def flow(images, seed, epochs):
