@@ -25,8 +25,9 @@ RESULTS = ROOT / "benchmarks/results"
 sys.path.insert(0, str(ROOT))
 
 from support.datasets import loading  # noqa: E402
-from support.evaluation import classifier, figures  # noqa: E402
+from support.evaluation import figures  # noqa: E402
 from support.evaluation.definitions import JUDGED  # noqa: E402
+from support.evaluation.epoch_figures import distance_from_mnist  # noqa: E402
 from support.machine.devices import import_tensorflow, keras, tf  # noqa: E402
 
 BATCH, NUMBERS, COMPONENTS, STEPS = 64, 16, 60, 30
@@ -161,17 +162,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("names", nargs="+", choices=EPOCHS)
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[3, 4, 5])
-    parser.add_argument("--epochs", type=int, help="instead of the usual number, for a trial")
+    parser.add_argument("--epochs", type=int, help="another number, to try it out")
     options = parser.parse_args()
     import_tensorflow("cpu")
     dataset = loading.load_dataset()
-    model = classifier.load()
-    real = figures.mean_and_covariance(classifier.classify(model, dataset.test_images).features)
-
-    def measure(digits):
-        features = classifier.classify(model, digits).features
-        return figures.frechet_of_statistics(*figures.mean_and_covariance(features), *real)
-
+    measure = distance_from_mnist()
     for name in options.names:
         for seed in options.seeds:
             keep(name, seed, dataset, measure, options.epochs or EPOCHS[name])

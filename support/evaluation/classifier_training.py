@@ -53,7 +53,9 @@ def gan_train(images, labels, dataset, seen=SEEN, seed=0):
     """
     chosen = drawn(np.arange(len(images)), TRAINED_ON)
     epochs = max(1, round(seen / len(chosen)))
-    return _accuracy(classifier.compiled(fit(images[chosen], labels[chosen], seed, epochs, distort=False)), dataset)
+    with classifier.without_tf32():
+        trained = fit(images[chosen], labels[chosen], seed, epochs, distort=False)
+    return _accuracy(classifier.compiled(trained), dataset)
 
 
 def _accuracy(model, dataset):

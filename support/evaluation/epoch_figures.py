@@ -1,6 +1,7 @@
 """Figures that are cheap enough to be measured after each epoch of a training run."""
 
 import contextlib
+import functools
 
 import numpy as np
 
@@ -40,32 +41,40 @@ def prepare(training, dataset, seed):
     choices = np.searchsorted(labels, asked) if labels else np.zeros(len(chosen), np.int64)
     unseen = dataset.train_images if dataset.test_images is None else dataset.test_images
     is_mnist = dataset.sha256 == MNIST_SHA256 and MNIST.exists() and real_distance() is not None
-    model = statistics = None
+    distance = functools.cache(distance_from_mnist)  # prepared at the end of the first epoch
 
     def judge():
-        nonlocal model, statistics
         fake, found = np.concatenate(list(draw_digits(training.average, len(chosen), seed, digits=asked))), {}
         if training.columns[0] == "wasserstein_estimate":
             real = dataset.train_images[chosen]
             found["wasserstein_in_pixels"] = wasserstein_in_pixels(training.critic, real, fake, choices)
         if not is_mnist:
             return found | {"sliced_wasserstein": figures.sliced_wasserstein(fake, unseen)}
-        if not statistics:
-            model, real = classifier.load(), load_dataset().test_images
-            statistics = figures.mean_and_covariance(classifier.classify(model, real).features)
-        of_digits = figures.mean_and_covariance(classifier.classify(model, fake).features)
-        return found | {"frechet_distance": figures.frechet_of_statistics(*of_digits, *statistics)}
+        return found | {"frechet_distance": distance()(fake)}
 
     return judge
+
+
+def distance_from_mnist():
+    """A function from digits, uint8 [n, 28, 28], to their Fréchet distance from the test images of MNIST, a float."""
+    from support.evaluation import figures
+
+    model = classifier.load()
+
+    def statistics(images):
+        return figures.mean_and_covariance(classifier.classify(model, images).features)
+
+    real = statistics(load_dataset().test_images)
+    return lambda digits: figures.frechet_of_statistics(*statistics(digits), *real)
 
 
 def wasserstein_in_pixels(critic, real, fake, choices):
     """(E[C(real)] - E[C(fake)]) / K: an estimate of the Wasserstein-1 distance, with pixels in [0, 1], a float.
 
     The difference of the scores is K times the distance if no critic with slopes up to K separates the images better.
-    The weights decide K, and it grows while they move to their bounds. So the difference alone cannot be
-    compared between epochs, or between settings. K is the mean length of the gradient of C at random points between
-    the first PAIRS real and generated images, where the gradient penalty measures it, too (Gulrajani et al. 2017).
+    The weights decide K, and it grows while they move to their bounds. So the difference alone cannot be compared
+    between epochs, or between settings. K is the mean length of the gradient of C at random points between the first
+    PAIRS real and generated images, where the gradient penalty measures it, too (Gulrajani et al. 2017).
 
     It is not a bound. Some slopes are larger than the mean, and the critic of a short training run is not the best one:
     both make the estimate wrong, in different directions. But it depends on neither the units of the scores nor on the

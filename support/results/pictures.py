@@ -137,8 +137,8 @@ def save_curves(path, history, real):
             axis.axhline(real[column], color="grey", linestyle="--", label=f"real digits: {real[column]:.3f}")
             axis.legend()
         axis.set(title=title, xlabel="epoch")
-        if scale == "log" and min(row[column] for row in rows) <= 0:  # the estimate in pixels can be negative
-            axis.set_yscale("symlog", linthresh=0.01)
+        if scale == "log" and min(row[column] for row in rows) <= 0:
+            axis.set_yscale("symlog", linthresh=0.01)  # the estimate in pixels can be negative
         elif scale == "log":
             axis.set_yscale("log")
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
