@@ -31,8 +31,18 @@ def histories(name):
     paths = sorted(RESULTS.glob(f"{name}_seed*.csv"))
     if not paths:
         sys.exit(f"epochs.py: there is no {RESULTS / name}_seed*.csv")
-    tables = [csv.DictReader(path.read_text(encoding="utf-8").splitlines()) for path in paths]
-    return [[{key: float(value) for key, value in row.items()} for row in table] for table in tables]
+    return [history(path) for path in paths]
+
+
+def history(path):
+    """The rows of a history.csv: a dictionary of floats for each epoch."""
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    return [{key: float(value) for key, value in row.items()} for row in rows]
+
+
+def seconds_until(run, level):
+    """Seconds until the Fréchet distance is `level` or less at an epoch's end; infinite if it never is."""
+    return next((row["seconds"] for row in run if row["frechet_distance"] <= level), math.inf)
 
 
 def time_to_quality(names):
@@ -43,7 +53,7 @@ def time_to_quality(names):
         runs = histories(name)
         cells = []
         for level in LEVELS:
-            times = [next((e["seconds"] for e in run if e["frechet_distance"] <= level), math.inf) for run in runs]
+            times = [seconds_until(run, level) for run in runs]
             cells.append("not reached" if math.inf == (found := statistics.median(times)) else f"{found / 60:.1f}")
         ends = [statistics.median(run[-1][column] for run in runs) for column in ("seconds", "frechet_distance")]
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} | {ends[0] / 60:.1f} | {ends[1]:.3f} |")
