@@ -55,12 +55,12 @@ AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,0
 RECIPES = {
     "wgan": Recipe(
         epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
-        clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, choices=10,
+        clip_scaled=True, centred=True, generator_rate=2.0, reuse_images=True, choices=10,
     ),
     # Draws the digits that are asked for: the critic gives a score for each label; the label of an image picks one.
     "cwgan": Recipe(
         epochs=5, batch_size=16, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
-        clip_scaled=True, centred=True, generator_rate=2.0, generator_batch=2, conditional=True,
+        clip_scaled=True, centred=True, generator_rate=2.0, reuse_images=True, conditional=True,
     ),
     # The settings of algorithm 1 of the paper, for comparison.
     "wgan-paper": Recipe(epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, clip=0.01, decay=False),
@@ -87,7 +87,7 @@ def build_critic(seed=0, layers=None, labels=()):
             layers.Reshape((14, 14, 4)),
             layers.Conv2D(64, 6, padding="same", kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Conv2D(64, 4, **STRIDED, kernel_initializer=next(kernel)),
+            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
             layers.Flatten(),
             layers.Dense(256, kernel_initializer=next(kernel)),
@@ -122,8 +122,8 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None, labels=()):
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
     for layer in (
         # Batch norm has its own bias, so the layers before it need none.
-        layers.Dense(7 * 7 * 128, use_bias=False, kernel_initializer=next(kernel)),
-        layers.Reshape((7, 7, 128)),
+        layers.Dense(7 * 7 * 64, use_bias=False, kernel_initializer=next(kernel)),
+        layers.Reshape((7, 7, 64)),
         layers.BatchNormalization(momentum=0.9),
         layers.LeakyReLU(LEAK),
         layers.Conv2DTranspose(64, 4, **STRIDED, use_bias=False, kernel_initializer=next(kernel)),
@@ -147,9 +147,10 @@ def build_networks(options, labels, layers=None):
 
 
 def pick_scores(scores, latents):
-    """Scores [n, 1]: of each row of `scores` [n, labels], that of the choice of the latent vector [n, latent_dim]."""
+    """Scores [n, 1]: of each row of `scores` [n, labels], that of the choice of its latent vector [..., latent_dim]."""
     labels = scores.shape[-1]
-    return scores if labels == 1 else tf.gather(scores, tf.argmax(latents[:, :labels], -1), batch_dims=1)[:, None]
+    choices = tf.reshape(tf.argmax(latents[..., :labels], -1), [-1])
+    return scores if labels == 1 else tf.gather(scores, choices, batch_dims=1)[:, None]
 
 
 # -------------------------------------------------------------------------------------------------------- objective
@@ -202,20 +203,19 @@ def clip_weights(critic, bounds, centred):
 def draw_numbers(training, options, images, labels=None):
     """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
 
-    Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32, for the critic
-    [n_critic, batch, latent_dim] and for the generator [1, generator's batch, latent_dim]; seeds [n_critic + 1, 2].
-    labels: for cwgan, int [images], those of the real images.
+    Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32 [n, batch,
+    latent_dim]: n is n_critic, and without recipe.reuse_images one more, for the update of the generator; seeds
+    [n_critic + 1, 2]. labels: for cwgan, int [images], those of the real images.
     """
     updates, batch, recipe = options.n_critic, options.batch_size, RECIPES[options.recipe]
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
-    choose, for_critic, for_generator, more = randomness.split(seed, 4)
+    choose, draw, more = randomness.split(seed, 3)
     chosen = randomness.integers([updates, batch], choose, images)
-    critic_latents = randomness.normal([updates, batch, options.latent_dim], for_critic)
+    latents = randomness.normal([updates + (not recipe.reuse_images), batch, options.latent_dim], draw)
     if recipe.conditional:  # the critic compares real sevens with generated sevens
         choices = np.searchsorted(training.labels, labels)
-        critic_latents = set_choice(critic_latents, tf.gather(choices, chosen), len(training.labels))
-    generator_latents = randomness.normal([1, recipe.generator_batch * batch, options.latent_dim], for_generator)
-    return chosen, critic_latents, generator_latents, tf.stack(randomness.split(more, updates + 1))
+        latents = set_choice(latents, tf.gather(choices, chosen), len(training.labels))
+    return chosen, latents, tf.stack(randomness.split(more, updates + 1))
 
 
 def update_average(training):
@@ -232,8 +232,8 @@ def update_average(training):
 def compile_iteration(training, images, options, total, labels=None):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    images: uint8 [n, 28, 28], the real images. labels: int [n], for cwgan. total: iterations of the whole run; with
-    recipe.decay, the learning rate falls to a fiftieth by its end. Comments have the lines of algorithm 1 of the paper.
+    images: uint8 [n, 28, 28], real. labels: int [n], for cwgan. total: iterations of the run; if recipe.decay, the
+    learning rate falls to a fiftieth by its end. Comments have the lines of algorithm 1 of the paper.
     """
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
     critic_objective, generator_objective = OBJECTIVES[recipe.objective]
@@ -249,31 +249,31 @@ def compile_iteration(training, images, options, total, labels=None):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)
         update_average(training)
 
-    def iterate(real_images, chosen, critic_latents, generator_latents, seeds):
+    def iterate(real_images, chosen, latents, seeds):
         if recipe.decay:
             rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / total)
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
-
+        fakes, generator_tape = [], tf.GradientTape()  # this tape records how the images come about
         for update in range(options.n_critic):  # line 2
             seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
             real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
-            # Line 4: new latent vectors in each update. Batch norm uses the statistics of this batch alone.
-            fake = generator(critic_latents[update], training=True)
+            with generator_tape:  # line 4: batch norm uses the statistics of this batch alone
+                fakes.append(fake := generator(latents[update], training=True))
             with tf.GradientTape() as tape:
                 both = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
-                real_scores, fake_scores = (pick_scores(scores, critic_latents[update]) for scores in both)
+                real_scores, fake_scores = (pick_scores(scores, latents[update]) for scores in both)
                 critic_loss = critic_objective(real_scores, fake_scores)  # line 5
                 if recipe.penalty:
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
         seed_dropout(critic, seeds[-1])
-        with tf.GradientTape() as tape:
-            scores = critic(generator(generator_latents[0], training=True), training=True)
-            generator_loss = generator_objective(pick_scores(scores, generator_latents[0]))  # lines 9 and 10
-        update_generator(tape.gradient(generator_loss, generator.trainable_variables))  # line 11
-        columns = [wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss]
-        training.sums.assign_add(tf.stack(columns))
+        with generator_tape:
+            fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]  # line 9: new images
+            scores = pick_scores(critic(tf.concat(fakes, 0), training=True), latents[-len(fakes) :])
+            generator_loss = generator_objective(scores)  # line 10
+        update_generator(generator_tape.gradient(generator_loss, generator.trainable_variables))  # line 11
+        training.sums.assign_add([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
         training.iteration.assign_add(1)
 
     draw = functools.partial(draw_numbers, training, options, len(images), labels)

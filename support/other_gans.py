@@ -28,7 +28,7 @@ class Recipe:
     objective: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of the gradient penalty
     generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
-    generator_batch: int = 1  # images in a generator update, divided by the batch size
+    reuse_images: bool = False  # update the generator with the images of the critic's updates, not with new ones
     conditional: bool = False  # one score and one choice for each label of the dataset, instead of `choices`
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     clip_scaled: bool = False  # clip each layer to clip times the bound of its He initialisation, see clip_bounds
@@ -41,7 +41,7 @@ OTHER_RECIPES = {
     # A gradient penalty instead of clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(
         epochs=8, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, penalty=10.0, choices=10,
-        generator_batch=2,
+        reuse_images=True,
     ),
     # A discriminator that classifies images as real or generated: with convolutions (Radford et al. 2015), and without
     # (Goodfellow et al. 2014).

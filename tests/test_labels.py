@@ -121,11 +121,11 @@ def test_equal_largest_numbers_make_one_choice():
 def test_the_critic_compares_images_of_equal_labels():
     options = wgan.complete(wgan.Options(recipe="cwgan"), wgan.RECIPES)
     training, kinds = wgan.build_training(options), np.arange(500) % 10
-    chosen, critic_latents, generator_latents, _ = wgan.draw_numbers(training, options, 500, kinds)
-    np.testing.assert_array_equal(critic_latents.numpy()[..., :10].argmax(-1), kinds[chosen.numpy()])
+    chosen, latents, _ = wgan.draw_numbers(training, options, 500, kinds)
+    np.testing.assert_array_equal(latents.numpy()[..., :10].argmax(-1), kinds[chosen.numpy()])
     scores = tf.reshape(tf.range(320.0), [32, 10])
-    picked = wgan.pick_scores(scores, generator_latents[0]).numpy()
-    np.testing.assert_array_equal(picked[:, 0] % 10, generator_latents[0].numpy()[:, :10].argmax(-1))
+    picked = wgan.pick_scores(scores, latents).numpy()
+    np.testing.assert_array_equal(picked[:, 0] % 10, kinds[chosen.numpy()].ravel())
     np.testing.assert_array_equal(picked[:, 0] // 10, np.arange(32))
 
 

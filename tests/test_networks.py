@@ -1,6 +1,7 @@
 """The rules that make it a WGAN with weight clipping: networks, boxes, randomness."""
 
 import contextlib
+import dataclasses
 import signal
 
 import numpy as np
@@ -120,25 +121,33 @@ def with_plain_gradients(training, rate=0.001):
     return training
 
 
+@pytest.mark.parametrize("reuse", [False, True])
 @pytest.mark.parametrize("n_critic", [1, 2, 5])
-def test_a_training_step_follows_algorithm_1_of_the_paper(images, n_critic):
+def test_a_training_step_follows_algorithm_1_of_the_paper(images, n_critic, reuse, monkeypatch):
     """One iteration with plain gradients, against the same computed apart with numpy and Keras alone."""
+    paper = dataclasses.replace(wgan.RECIPES["wgan-paper"], reuse_images=reuse)
+    monkeypatch.setitem(wgan.RECIPES, "wgan-paper", paper)
     asked = options(recipe="wgan-paper", n_critic=n_critic)
     training = with_plain_gradients(wgan.build_training(asked))
     critic, generator = wgan.build_critic(asked.seed), wgan.build_generator(asked.latent_dim, 0, asked.seed)
     wgan.clip_weights(critic, training.bounds, centred=False)
-    chosen, critic_latents, generator_latents, _ = wgan.draw_numbers(training, asked, len(images))
+    chosen, latents, _ = wgan.draw_numbers(training, asked, len(images))
+    assert len(latents) == n_critic + (not reuse)  # algorithm 1 draws new latent vectors for the generator's update
+    copy = keras.models.clone_model(generator)  # its weights stay, its statistics do not count
+    copy.set_weights(generator.get_weights())
     for update in range(n_critic):
         real = images[chosen[update].numpy()][..., None].astype(np.float32) / 127.5 - 1
-        fake = generator(critic_latents[update], training=True)  # batch norm averages over the 8 of this update
+        fake = generator(latents[update], training=True)  # batch norm averages over the 8 of this update
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(critic(fake)) - tf.reduce_mean(critic(real))
         gradients = tape.gradient(loss, critic.trainable_variables)
         for variable, gradient in zip(critic.trainable_variables, gradients, strict=True):
             variable.assign(np.clip(variable.numpy() - 0.001 * gradient.numpy(), -0.01, 0.01))
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_mean(critic(generator(generator_latents[0], training=True)))
-    gradients = tape.gradient(loss, generator.trainable_variables)
+        last = latents if reuse else latents[-1:]
+        network = copy if reuse else generator  # images of the critic's updates are not drawn again
+        loss = -tf.reduce_mean(critic(tf.concat([network(some, training=True) for some in last], 0)))
+    gradients = tape.gradient(loss, network.trainable_variables)
     for variable, gradient in zip(generator.trainable_variables, gradients, strict=True):
         variable.assign(variable.numpy() - 0.001 * gradient.numpy())
 
