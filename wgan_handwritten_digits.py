@@ -87,7 +87,7 @@ def build_critic(seed=0, layers=None, labels=()):
             layers.Reshape((14, 14, 4)),
             layers.Conv2D(64, 6, padding="same", kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),
+            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),  # 4x4 takes longer and is no better
             layers.LeakyReLU(LEAK),
             layers.Flatten(),
             layers.Dense(256, kernel_initializer=next(kernel)),
@@ -147,7 +147,7 @@ def build_networks(options, labels, layers=None):
 
 
 def pick_scores(scores, latents):
-    """Scores [n, 1]: of each row of `scores` [n, labels], that of the choice of its latent vector [..., latent_dim]."""
+    """The score of each image for the choice of its latent vector: from [n, labels] and [..., latent_dim] to [n, 1]."""
     labels = scores.shape[-1]
     choices = tf.reshape(tf.argmax(latents[..., :labels], -1), [-1])
     return scores if labels == 1 else tf.gather(scores, choices, batch_dims=1)[:, None]
@@ -204,26 +204,25 @@ def draw_numbers(training, options, images, labels=None):
     """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
 
     Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32 [n, batch,
-    latent_dim]: n is n_critic, and without recipe.reuse_images one more, for the update of the generator; seeds
-    [n_critic + 1, 2]. labels: for cwgan, int [images], those of the real images.
+    latent_dim]; seeds [n_critic + 1, 2]. n is n_critic if recipe.reuse_images; else n_critic + 1, and the last batch is
+    for the generator's update. labels: for cwgan, int [images], those of the real images.
     """
     updates, batch, recipe = options.n_critic, options.batch_size, RECIPES[options.recipe]
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
-    choose, draw, more = randomness.split(seed, 3)
-    chosen = randomness.integers([updates, batch], choose, images)
-    latents = randomness.normal([updates + (not recipe.reuse_images), batch, options.latent_dim], draw)
+    for_real, for_latents, for_others = randomness.split(seed, 3)
+    chosen = randomness.integers([updates, batch], for_real, images)
+    latents = randomness.normal([updates + (not recipe.reuse_images), batch, options.latent_dim], for_latents)
     if recipe.conditional:  # the critic compares real sevens with generated sevens
         choices = np.searchsorted(training.labels, labels)
-        latents = set_choice(latents, tf.gather(choices, chosen), len(training.labels))
-    return chosen, latents, tf.stack(randomness.split(more, updates + 1))
+        for_critic = set_choice(latents[:updates], tf.gather(choices, chosen), len(training.labels))
+        latents = tf.concat([for_critic, latents[updates:]], 0)
+    return chosen, latents, tf.stack(randomness.split(for_others, updates + 1))
 
 
 def update_average(training):
-    """Updates the generator's running average, which draws better than the weights of any one iteration.
-
-    The weights circle the solution (Yazici et al. 2019). A shorter average at the start forgets the untrained weights.
-    """
+    """Updates the running average of the generator, whose own weights circle the solution (Yazici et al. 2019)."""
     done = tf.cast(training.iteration, tf.float32)
+    # At the start the average is shorter: it should forget the untrained weights.
     keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
     for average, variable in zip(training.average.variables, training.generator.variables, strict=True):
         average.assign(keep * average.value + (1.0 - keep) * variable.value)
@@ -254,22 +253,22 @@ def compile_iteration(training, images, options, total, labels=None):
             rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / total)
             training.critic_optimizer.learning_rate.assign(rate)
             training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
-        fakes, generator_tape = [], tf.GradientTape()  # this tape records how the images come about
+        fakes, generator_tape = [], tf.GradientTape()  # records how the images are drawn
         for update in range(options.n_critic):  # line 2
             seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
             real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
-            with generator_tape:  # line 4: batch norm uses the statistics of this batch alone
-                fakes.append(fake := generator(latents[update], training=True))
+            with generator_tape:
+                fakes.append(generator(latents[update], training=True))  # line 4; batch norm sees this batch alone
             with tf.GradientTape() as tape:
-                both = tf.split(critic(tf.concat([real, fake], 0), training=True), 2)
+                both = tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2)
                 real_scores, fake_scores = (pick_scores(scores, latents[update]) for scores in both)
                 critic_loss = critic_objective(real_scores, fake_scores)  # line 5
                 if recipe.penalty:
-                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fake, seeds[update])
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
         seed_dropout(critic, seeds[-1])
-        with generator_tape:
-            fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]  # line 9: new images
+        with generator_tape:  # line 9: new images, or those of the critic's updates again
+            fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]
             scores = pick_scores(critic(tf.concat(fakes, 0), training=True), latents[-len(fakes) :])
             generator_loss = generator_objective(scores)  # line 10
         update_generator(generator_tape.gradient(generator_loss, generator.trainable_variables))  # line 11

@@ -1,4 +1,4 @@
-"""What a user might train in place of a GAN: an autoencoder with a Gaussian mixture, and flow matching, plainly.
+"""What a user might train in place of a GAN: an autoencoder with a Gaussian mixture, and flow matching.
 
 python benchmarks/baselines.py autoencoder flow --seeds 3,4,5
 

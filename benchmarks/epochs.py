@@ -31,10 +31,10 @@ def histories(name):
     paths = sorted(RESULTS.glob(f"{name}_seed*.csv"))
     if not paths:
         sys.exit(f"epochs.py: there is no {RESULTS / name}_seed*.csv")
-    return [history(path) for path in paths]
+    return [read_history(path) for path in paths]
 
 
-def history(path):
+def read_history(path):
     """The rows of a history.csv: a dictionary of floats for each epoch."""
     rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
     return [{key: float(value) for key, value in row.items()} for row in rows]

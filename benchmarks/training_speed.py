@@ -3,9 +3,9 @@
     python benchmarks/training_speed.py [--setting default|paper] [--rounds 7] [--iterations 10]
 
 An iteration is n_critic updates of the critic, each followed by clipping, and one update of the generator. All rows
-train the networks of wgan_handwritten_digits.py with batches of the same size. In the default setting, "ours" and the
-PyTorch rows update the generator with the images of the critic's updates; the other rows draw new ones, as most scripts
-do. The rows are:
+train the networks of wgan_handwritten_digits.py with batches of the same size. In the default setting, `ours` and
+PyTorch update the generator with the images of the critic's updates; the other rows draw new ones, as most scripts do,
+which is 9 % more arithmetic. The rows are:
 
 ours             compile_iteration of the program. Only this row gathers and scales its batches from all of MNIST,
                  centres the critic's units (default setting), lowers the learning rate, sums the losses and keeps a
@@ -16,9 +16,9 @@ train_step, fit  a keras.Model with its own train_step, as in the examples of ke
                  because fit starts slowly
 batchwise        predict, train_on_batch for real and for generated images, and np.clip of get_weights, as in the books
                  and collections of 2018 to 2020
-PyTorch          eager, and with both losses through torch.compile, if PyTorch is installed; also in bfloat16, if ours
-                 uses it. Images and weights are channels_last, which is faster on a CPU. Each row runs in its own
-                 process, because current versions crash if TensorFlow was imported first. It uses the fastest of
+PyTorch          eager, and with drawing and both losses through torch.compile, if PyTorch is installed; also in
+                 bfloat16, if ours uses it. Images and weights are channels_last, which is faster on a CPU. Each row runs in its
+                 own process, because current versions crash if TensorFlow was imported first. It uses the fastest of
                  several values of ONEDNN_MAX_CPU_ISA; the row's name has the value if it is not the default
 
 The limit is the floating-point operations of an iteration's matrix products, divided by this machine's matmul rate for
@@ -76,8 +76,7 @@ class Setting:
         self.recipe = wgan.RECIPES[recipe]
         self.options = wgan.complete(wgan.Options(recipe=recipe), wgan.RECIPES)
         self.batch, self.n_critic = self.options.batch_size, self.options.n_critic
-        self.reuse = self.recipe.reuse_images
-        self.generator_batch = self.batch * (self.n_critic if self.reuse else 1)
+        self.generator_batch = self.batch * (self.n_critic if self.recipe.reuse_images else 1)
         self.real = images[: self.batch * self.n_critic * 50, ..., None].astype(np.float32) / 127.5 - 1
 
     def networks(self):
@@ -229,7 +228,7 @@ def pytorch(setting, bounds, compiled=False, bfloat16=False):
         nn.PixelUnshuffle(2),
         nn.Conv2d(4, 64, 6, padding="same"),
         nn.LeakyReLU(wgan.LEAK),
-        nn.Conv2d(64, 64, 3, 2, padding=1),
+        nn.Conv2d(64, 64, 3, 2, padding=1),  # pads at the other side than Keras, at the same cost
         nn.LeakyReLU(wgan.LEAK),
         nn.Flatten(),
         nn.Linear(7 * 7 * 64, 256),
@@ -273,7 +272,7 @@ def pytorch(setting, bounds, compiled=False, bfloat16=False):
             first = number * setting.batch % len(data)
             for_critic.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                with torch.set_grad_enabled(setting.reuse):
+                with torch.set_grad_enabled(setting.recipe.reuse_images):
                     fakes.append(draw())
                 loss = critic_loss(data[first : first + setting.batch], fakes[-1].detach())
             loss.backward()
@@ -286,7 +285,7 @@ def pytorch(setting, bounds, compiled=False, bfloat16=False):
                 critic.requires_grad_(False)  # no gradients for weights that are not updated
                 for_generator.zero_grad()
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                    loss = generator_loss(fakes if setting.reuse else [draw()])
+                    loss = generator_loss(fakes if setting.recipe.reuse_images else [draw()])
                 loss.backward()
                 for_generator.step()
                 fakes = []
@@ -359,8 +358,8 @@ def operations(setting):
     critic, generator = list(products(critic)), list(products(generator))
     update = 2 * setting.batch * (3 * sum(critic) - critic[0])  # no gradient with respect to the images
     drawing = setting.batch * sum(generator)
-    last = setting.generator_batch * (2 * sum(generator) - generator[0] + 2 * sum(critic))
-    last += 0 if setting.reuse else setting.generator_batch * sum(generator)
+    passes = 2 if setting.recipe.reuse_images else 3  # backward to weights and inputs; forward, if the images are new
+    last = setting.generator_batch * (passes * sum(generator) - generator[0] + 2 * sum(critic))
     return setting.n_critic * (update + drawing) + last
 
 

@@ -28,7 +28,7 @@ class Recipe:
     objective: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of the gradient penalty
     generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
-    reuse_images: bool = False  # update the generator with the images of the critic's updates, not with new ones
+    reuse_images: bool = False  # in the generator's update, those of the n_critic updates, no new ones
     conditional: bool = False  # one score and one choice for each label of the dataset, instead of `choices`
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     clip_scaled: bool = False  # clip each layer to clip times the bound of its He initialisation, see clip_bounds

@@ -1,6 +1,7 @@
 """Digits on request: the recipe cwgan, the options --digits and --npz, the step `write`."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import shutil
@@ -127,6 +128,18 @@ def test_the_critic_compares_images_of_equal_labels():
     picked = wgan.pick_scores(scores, latents).numpy()
     np.testing.assert_array_equal(picked[:, 0] % 10, kinds[chosen.numpy()].ravel())
     np.testing.assert_array_equal(picked[:, 0] // 10, np.arange(32))
+
+
+def test_without_reuse_the_generator_gets_labels_of_its_own(monkeypatch):
+    recipe = dataclasses.replace(wgan.RECIPES["cwgan"], reuse_images=False)
+    monkeypatch.setitem(wgan.RECIPES, "cwgan", recipe)
+    options = wgan.complete(wgan.Options(recipe="cwgan", batch_size=8), wgan.RECIPES)
+    training, kinds = wgan.build_training(options), np.full(20, 3)
+    _, latents, _ = wgan.draw_numbers(training, options, 20, kinds)
+    labels = latents.numpy()[..., :10].argmax(-1)
+    assert (labels[:-1] == 3).all() and len(set(labels[-1])) > 2
+    wgan.compile_iteration(training, np.zeros((20, 28, 28), np.uint8), options, 5, kinds)()
+    assert np.isfinite(training.sums.numpy()).all()
 
 
 def test_only_the_score_of_the_label_trains_the_critic():

@@ -20,6 +20,9 @@ from support.results.run_files import RunFiles
 import_tensorflow("cpu")
 
 
+RATE = 1e4  # of plain gradients: those of the generator are tiny at the start
+
+
 def options(**given):
     given = {"batch_size": 8, "n_critic": 2, "latent_dim": 16} | given
     return wgan.complete(wgan.Options(**given), wgan.RECIPES)
@@ -112,9 +115,9 @@ def test_the_wasserstein_estimate_is_real_minus_fake():
     assert float(wgan.wasserstein_estimate(tf.constant([[3.0], [5.0]]), tf.constant([[1.0], [2.0]]))) == 2.5
 
 
-def with_plain_gradients(training, rate=0.001):
+def with_plain_gradients(training, rate=0.001, generator_rate=None):
     """The training with SGD in place of RMSprop, which turns rounding errors into whole steps at the start."""
-    for name in ("critic", "generator"):
+    for name, rate in (("critic", rate), ("generator", generator_rate or rate)):
         optimizer = keras.optimizers.SGD(rate)
         optimizer.build(getattr(training, name).trainable_variables)
         setattr(training, f"{name}_optimizer", optimizer)
@@ -123,12 +126,12 @@ def with_plain_gradients(training, rate=0.001):
 
 @pytest.mark.parametrize("reuse", [False, True])
 @pytest.mark.parametrize("n_critic", [1, 2, 5])
-def test_a_training_step_follows_algorithm_1_of_the_paper(images, n_critic, reuse, monkeypatch):
-    """One iteration with plain gradients, against the same computed apart with numpy and Keras alone."""
+def test_an_iteration_is_what_numpy_and_keras_compute(images, n_critic, reuse, monkeypatch):
+    """One iteration of algorithm 1 of the paper with plain gradients; with reuse, line 9 draws no new images."""
     paper = dataclasses.replace(wgan.RECIPES["wgan-paper"], reuse_images=reuse)
     monkeypatch.setitem(wgan.RECIPES, "wgan-paper", paper)
     asked = options(recipe="wgan-paper", n_critic=n_critic)
-    training = with_plain_gradients(wgan.build_training(asked))
+    training = with_plain_gradients(wgan.build_training(asked), generator_rate=RATE)
     critic, generator = wgan.build_critic(asked.seed), wgan.build_generator(asked.latent_dim, 0, asked.seed)
     wgan.clip_weights(critic, training.bounds, centred=False)
     chosen, latents, _ = wgan.draw_numbers(training, asked, len(images))
@@ -149,12 +152,16 @@ def test_a_training_step_follows_algorithm_1_of_the_paper(images, n_critic, reus
         loss = -tf.reduce_mean(critic(tf.concat([network(some, training=True) for some in last], 0)))
     gradients = tape.gradient(loss, network.trainable_variables)
     for variable, gradient in zip(generator.trainable_variables, gradients, strict=True):
-        variable.assign(variable.numpy() - 0.001 * gradient.numpy())
+        variable.assign(variable.numpy() - RATE * gradient.numpy())
+    moved = max(
+        abs(new.numpy() - old.numpy()).max() for new, old in zip(generator.variables, copy.variables, strict=True)
+    )
+    assert moved > 0.1
 
     wgan.compile_iteration(training, images, asked, 10)()
     for ours, expected in ((training.critic, critic), (training.generator, generator)):
         for variable, other in zip(ours.variables, expected.variables, strict=True):
-            np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_the_running_average_follows_the_generator(images):

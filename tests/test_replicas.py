@@ -49,7 +49,7 @@ def build_plain_generator(latent_dim, choices, seed, layers=None):
     return keras.Sequential([*layers, keras.layers.Reshape((28, 28, 1))])
 
 wgan.NETWORKS["plain"] = wgan.build_critic, build_plain_generator
-special = {"networks": "plain", "clip_scaled": True, "centred": True, "decay": False}
+special = {"networks": "plain", "clip_scaled": True, "centred": True, "decay": False, "reuse_images": True}
 wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, **special)
 digits = loading.load_dataset(data)
 built, build_training = [], wgan.build_training
