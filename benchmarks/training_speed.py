@@ -17,9 +17,9 @@ train_step, fit  a keras.Model with its own train_step, as in the examples of ke
 batchwise        predict, train_on_batch for real and for generated images, and np.clip of get_weights, as in the books
                  and collections of 2018 to 2020
 PyTorch          eager, and with drawing and both losses through torch.compile, if PyTorch is installed; also in
-                 bfloat16, if ours uses it. Images and weights are channels_last, which is faster on a CPU. Each row runs in its
-                 own process, because current versions crash if TensorFlow was imported first. It uses the fastest of
-                 several values of ONEDNN_MAX_CPU_ISA; the row's name has the value if it is not the default
+                 bfloat16, if ours uses it. Images and weights are channels_last, which is faster on a CPU. Each row
+                 runs in its own process, because current versions crash if TensorFlow was imported first. It uses the
+                 fastest of several values of ONEDNN_MAX_CPU_ISA; the row's name has the value if it is not the default
 
 The limit is the floating-point operations of an iteration's matrix products, divided by this machine's matmul rate for
 matrices of 1024 x 1024. The rate is measured in the same process, in float32 and, if ours uses it, in bfloat16.
