@@ -94,7 +94,7 @@ def resume(folder, variables, about, warn):
         if differences:
             raise CheckpointError(f"--resume: {path} belongs to a different run: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-            raise CheckpointError(f"--resume: {path} belongs to other networks than this program's; start a new run without --resume")
+            raise CheckpointError(f"--resume: {path} is of other networks; start a new run without --resume")
         if [array.dtype for array in arrays] != [np.asarray(variable).dtype for variable in variables]:
             faults.append(f"{path} is damaged")
             continue
