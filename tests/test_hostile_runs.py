@@ -261,7 +261,7 @@ RESUMED = [
     Row("NaN, and a good one before", array(lambda values: values * np.nan), RESUME, 0, "not finite; the run resumes"),
     Row("NaN only", one_that_is_not_finite, RESUME, 2, "not finite); start a new run"),
     Row("FIFO, folder and links as checkpoints", all_in_the_checkpoints_folder, RESUME, 0, DONE),
-    Row("smaller networks", array(lambda values: values[..., :-1]), RESUME, 2, "other networks; start a new run without"),
+    Row("smaller networks", array(lambda values: values[..., :-1]), RESUME, 2, "other networks; start a new run"),
     Row("only checkpoints/", no_pictures, RESUME, 0, "missing or damaged"),
     Row("a picture that is half", picture(half), RESUME, 0, "missing or damaged"),
     Row("a picture that is a text", picture(text), RESUME, 0, "missing or damaged"),
