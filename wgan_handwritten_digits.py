@@ -54,7 +54,7 @@ AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,0
 # support/other_gans.py says what each setting means. It also has the recipes of the other GANs.
 RECIPES = {
     "wgan": Recipe(
-        epochs=9, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
+        epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
         clip_scaled=True, centred=True, generator_rate=2.0, reuse_images=True, choices=10,
     ),
     # Draws the digits that are asked for: the critic gives a score for each label; the label of an image picks one.
