@@ -19,7 +19,8 @@ batchwise        predict, train_on_batch for real and for generated images, and 
 PyTorch          eager, and with drawing and both losses through torch.compile, if PyTorch is installed; also in
                  bfloat16, if ours uses it. Images and weights are channels_last, which is faster on a CPU. Each row
                  runs in its own process, because current versions crash if TensorFlow was imported first. It uses the
-                 fastest of several values of ONEDNN_MAX_CPU_ISA; the row's name has the value if it is not the default
+                 fastest of several values of ONEDNN_MAX_CPU_ISA, unless the environment has one for all rows; the
+                 row's name has the value if it is not the default
 
 The limit is the floating-point operations of an iteration's matrix products, divided by this machine's matmul rate for
 matrices of 1024 x 1024. The rate is measured in the same process, in float32 and, if ours uses it, in bfloat16.
@@ -49,7 +50,9 @@ from support.datasets import loading  # noqa: E402
 from support.machine import devices  # noqa: E402
 from support.machine.devices import keras, tf  # noqa: E402
 
-ISAS = ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")  # oneDNN's names; DEFAULT is no limit
+# oneDNN's names; DEFAULT is no limit. If the environment has a limit, it holds for all rows.
+GIVEN = os.environ.get("ONEDNN_MAX_CPU_ISA")
+ISAS = (GIVEN,) if GIVEN else ("DEFAULT", "AVX512_CORE_BF16", "AVX512_CORE", "AVX2")
 
 
 def ours(setting, images, bfloat16=True):
