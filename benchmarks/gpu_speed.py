@@ -9,8 +9,7 @@ process has used. Then iterations of the default recipe with several batch sizes
 turn, and drawing. Each line is printed as soon as it is known. A case that fails, for instance because the memory is
 too small, is marked in its line, and the rest goes on.
 
-On a GPU the program compiles iterations and drawing with XLA if it can. On a CPU it does not: there the convolutions of
-XLA take many times as long.
+On a GPU the program compiles iterations and drawing with XLA if it can. On a CPU it does not, because that is slower.
 """
 
 import argparse

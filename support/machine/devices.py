@@ -115,7 +115,7 @@ def quiet_standard_error():
 def use_xla():
     """True if the training step should be compiled with XLA: on a GPU, but not on a CPU.
 
-    On a CPU, XLA's convolutions are many times slower than oneDNN's. XLA is not used on a GPU of compute capability 10
+    On a CPU, XLA's convolutions are slower than oneDNN's. XLA is not used on a GPU of compute capability 10
     or more (Blackwell) with TensorFlow before 2.22: compiling for it ends the whole process.
     """
     gpus = tf.config.get_visible_devices("GPU")
