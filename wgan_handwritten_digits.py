@@ -87,7 +87,7 @@ def build_critic(seed=0, layers=None, labels=()):
             layers.Reshape((14, 14, 4)),
             layers.Conv2D(64, 6, padding="same", kernel_initializer=next(kernel)),
             layers.LeakyReLU(LEAK),
-            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),  # 4x4 takes longer and is no better
+            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),  # 4x4 takes longer
             layers.LeakyReLU(LEAK),
             layers.Flatten(),
             layers.Dense(256, kernel_initializer=next(kernel)),
@@ -148,9 +148,10 @@ def build_networks(options, labels, layers=None):
 
 def pick_scores(scores, latents):
     """The score of each image for the choice of its latent vector: from [n, labels] and [..., latent_dim] to [n, 1]."""
-    labels = scores.shape[-1]
+    if (labels := scores.shape[-1]) == 1:
+        return scores
     choices = tf.reshape(tf.argmax(latents[..., :labels], -1), [-1])
-    return scores if labels == 1 else tf.gather(scores, choices, batch_dims=1)[:, None]
+    return tf.gather(scores, choices, batch_dims=1)[:, None]
 
 
 # -------------------------------------------------------------------------------------------------------- objective

@@ -3,16 +3,17 @@
     python benchmarks/gpu_speed.py                                                    takes minutes, needs no attention
     python benchmarks/gpu_speed.py --device cpu --batches 32,64 --seeds 3 --epochs 1  a trial without a GPU
 
-The training runs are those of the default recipe, each in its own process. Their history.csv says at the end of which
-epoch the Fréchet distance first reaches each level. They come first, because TensorFlow keeps the GPU memory that a
-process has used. Then iterations of the default recipe with several batch sizes are measured, with and without XLA in
-turn, and drawing. Each line is printed as soon as it is known. A case that fails, for instance because the memory is
-too small, is marked in its line, and the rest goes on.
+The training runs use the default recipe, each in its own process. Their history.csv has the Fréchet distance after each
+epoch, so it says when each level is first reached. They come first, because TensorFlow keeps the GPU memory that a
+process has used. Then drawing and iterations with several batch sizes are measured, with and without XLA in turn. Each
+line is printed as soon as it is known. A case that fails, for instance because the memory is too small, is marked in
+its line, and the rest goes on.
 
 On a GPU the program compiles iterations and drawing with XLA if it can. On a CPU it does not, because that is slower.
 """
 
 import argparse
+import functools
 import math
 import statistics
 import subprocess
@@ -144,7 +145,7 @@ def main():
     images = loading.load_dataset().train_images
     print_head("batch size", *(f"ms per iteration, {name}" for name in names), "real images/s, the better one")
     for batch in options.batches:
-        found = medians(lambda xla, batch=batch: prepare_iterations(batch, images, xla), ways)
+        found = medians(functools.partial(prepare_iterations, batch, images), ways)
         measured = [some for some in found if not math.isnan(some)]
         rate = f"{1e3 * wgan.RECIPES['wgan'].n_critic * batch / min(measured):,.0f}" if measured else "nan"
         print_row(f"{batch:,}", *(f"{some:.2f}" for some in found), rate)

@@ -70,7 +70,9 @@ def test_quality_is_that_of_the_results():
     assert read("benchmarks/results/published.md").strip() in read("docs/quality.md")
 
 
-@pytest.mark.parametrize("name", ["recipes", "training_speed", "generation_speed", "growth", "replicas"])
+@pytest.mark.parametrize(
+    "name", ["recipes", "time_to_quality", "training_speed", "generation_speed", "growth", "replicas"]
+)
 def test_speeds_are_those_of_the_results(name):
     assert read(f"benchmarks/results/{name}.md").strip() in read("docs/speed.md")
 

@@ -20,7 +20,7 @@ from support.results.run_files import RunFiles
 import_tensorflow("cpu")
 
 
-RATE = 1e4  # of plain gradients: those of the generator are tiny at the start
+RATE = 30.0  # of plain gradients: those of the generator are tiny at the start
 
 
 def options(**given):
@@ -154,12 +154,12 @@ def test_an_iteration_is_what_numpy_and_keras_compute(images, n_critic, reuse, m
     for variable, gradient in zip(generator.trainable_variables, gradients, strict=True):
         variable.assign(variable.numpy() - RATE * gradient.numpy())
     pairs = zip(generator.trainable_variables, copy.trainable_variables, strict=True)
-    assert all(abs(new - old).numpy().max() > 0.05 for new, old in pairs)  # more than the tolerances
+    assert all(abs(new - old).numpy().max() > 1e-4 for new, old in pairs)  # more than the tolerances
 
     wgan.compile_iteration(training, images, asked, 10)()
     for ours, expected in ((training.critic, critic), (training.generator, generator)):
         for variable, other in zip(ours.variables, expected.variables, strict=True):
-            np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-3, atol=1e-5)
+            np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_the_running_average_follows_the_generator(images):
