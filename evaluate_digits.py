@@ -18,14 +18,13 @@ generated.
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 import zipfile
 from pathlib import Path
 
 from support.command_line.options import OneLineParser, path, whole_number
-from support.command_line.progress import open_standard_error, say, watch
+from support.command_line.progress import open_standard_error, say
 from support.errors import InputError
 from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
 from support.machine.devices import import_tensorflow, keras, tf
@@ -148,37 +147,6 @@ def fault_of_output(target, suffix, source):
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
-def open_generator(path, count, seed):
-    """The images that the generator in a .keras file draws for this seed, before they are drawn.
-
-    Returns their labels, int64 [count], None if the generator has none; and a function that draws the images, uint8
-    [count, 28, 28]. Without labels, `generate` writes the same images. A generator of the ten digits is asked for those
-    of the training images: if all ten were equally frequent, which they are not in MNIST, even real digits would have a
-    Fréchet distance of 0.087 instead of 0.066.
-    """
-    import numpy as np
-
-    from support.datasets.loading import load_dataset
-    from support.drawing import BLOCK, draw_digits
-    from support.labels import DIGITS, labels_of
-    from support.results.models import ModelError, load_generator
-
-    def draw():
-        images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of the parts would need twice the memory
-        parts = draw_digits(generator, count, seed, digits=None if labels is None else labels.tolist())
-        for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
-            images[done : done + len(part)] = part
-            done += len(part)
-        if images.min() > 100:
-            raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
-        return images
-
-    generator = load_generator(path)
-    kinds = labels_of(generator)
-    labels = np.resize(load_dataset().train_labels if kinds == DIGITS else kinds, count) if kinds else None
-    return labels, draw
-
-
 def evaluate(options):
     """Prints one line at once, because the imports take seconds. Then evaluates the images of options.source."""
     generator = options.source.suffix == ".keras" and options.source.is_file()
@@ -187,7 +155,7 @@ def evaluate(options):
     say(f"evaluating {options.source}: {first}, classifying them, comparing them with MNIST{last}")
     from support.evaluation import steps
 
-    steps.evaluate(options, lambda path: open_generator(path, options.images, options.seed))
+    steps.evaluate(options)
 
 
 def train(options):
@@ -206,9 +174,8 @@ def train(options):
 def main(arguments=None):
     """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
     open_standard_error()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # in a notebook, or if the stream is closed
-            stream.reconfigure(errors="replace")  # an encoding without arrows gets a question mark, not a traceback
+    with contextlib.suppress(AttributeError):  # in a notebook, or if the stream is closed
+        sys.stdout.reconfigure(errors="replace")  # an encoding without arrows gets a question mark, not a traceback
     options = read_options(arguments)
     try:
         train(options) if options.train_classifier else evaluate(options)

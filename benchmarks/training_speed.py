@@ -389,7 +389,6 @@ def main():
     parser.add_argument("--setting", choices=("default", "paper"), default="default")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--iterations", type=int, default=10, help="of each row in each round")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers there as well")
     parser.add_argument("--pytorch-row", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.pytorch_row:
@@ -454,15 +453,6 @@ def main():
             rate = statistics.median(found)
             name = f"limit: {work / 1e9:.2f} GFLOP at {rate / 1e9:.0f} GFLOP/s ({dtype})"
             print(line(name, work / rate, work / max(found), work / min(found)))
-    if options.json:
-        record = {
-            "setting": options.setting,
-            "machine": about,
-            "seconds": seconds,
-            "flop": work,
-            "rates": rates,
-        }
-        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

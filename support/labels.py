@@ -37,7 +37,7 @@ def write_labels(labels):
 
 
 def layer_name(labels):
-    """The name of the layer that tells the labels of a generator."""
+    """The name of the layer of a generator whose name holds the labels."""
     return PREFIX + write_labels(labels).replace(",", "_")
 
 

@@ -27,10 +27,10 @@ def kind(path, follow_links=True):
     return "a symbolic link" if stat.S_ISLNK(mode) else "a device, FIFO or socket"
 
 
-def read_json(path, most=1 << 20):
-    """The dictionary in the JSON file `path`, of at most `most` bytes; None for anything else."""
+def read_json(path):
+    """The dictionary in the JSON file `path`, of at most 1 MiB; None for anything else."""
     try:
-        if kind(path, follow_links=False) != "file" or os.path.getsize(path) > most:
+        if kind(path, follow_links=False) != "file" or os.path.getsize(path) > 2**20:
             return None
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-WORKING = ".wgan_handwritten_digits"  # as in support/files.py, which tests/kill_at_random.py cannot import yet
+WORKING = ".wgan_handwritten_digits"  # as in support/results/files.py, which tests/kill_at_random.py cannot import yet
 
 _watched = {}
 

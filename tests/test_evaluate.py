@@ -264,7 +264,6 @@ def test_nearest_is_the_nearest():
 def test_score_divergence_and_sliced_distance():
     assert figures.classifier_score(np.eye(10)) == pytest.approx(10)
     assert figures.classifier_score(np.full((5, 10), 0.1)) == pytest.approx(1)
-    assert figures.divergence(np.array([1.0, 0]), np.array([0.5, 0.5])) == pytest.approx(np.log(2))
     black, white = np.zeros((5, 28, 28), np.uint8), np.full((9, 28, 28), 255, np.uint8)
     assert figures.sliced_wasserstein(black, black) == 0
     assert figures.sliced_wasserstein(black, white, directions=20_000) == pytest.approx(1, rel=0.03)
@@ -405,11 +404,11 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
     assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
     from support.drawing import draw_digits
 
-    labels, draw = evaluate_digits.open_generator(tmp_path / "generator.keras", 30, 5)
-    assert labels is None
-    drawn = draw()
+    source = read_source(tmp_path / "generator.keras", 30, 5)
+    assert source.labels is None
+    drawn = source.images
     np.testing.assert_array_equal(drawn, np.concatenate(list(draw_digits(generator, 30, 5))))
-    np.testing.assert_array_equal(drawn[:10], evaluate_digits.open_generator(tmp_path / "generator.keras", 10, 5)[1]())
+    np.testing.assert_array_equal(drawn[:10], read_source(tmp_path / "generator.keras", 10, 5).images)
     for path in (tmp_path / "eights").iterdir():
         np.testing.assert_array_equal(np.asarray(Image.open(path)), drawn[int(path.stem[-5:])])
 
@@ -431,10 +430,10 @@ def test_arrays_under_their_names(unseen, tmp_path):
     images, file = unseen[0][:4], tmp_path / "images.npz"
     for arrays in ({"images": images, "other": images[:1]}, {"x_train": images[..., None]}, {"digits": images}):
         np.savez(file, **arrays)
-        np.testing.assert_array_equal(read_source(file, None).images, images)
-        assert read_source(file, None).labels is None
+        np.testing.assert_array_equal(read_source(file).images, images)
+        assert read_source(file).labels is None
     np.savez(file, images)
-    np.testing.assert_array_equal(read_source(file, None).images, images)
+    np.testing.assert_array_equal(read_source(file).images, images)
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------
@@ -468,7 +467,7 @@ def labelled_generator(path, labels=DIGITS):
 @pytest.mark.parametrize("labels", [DIGITS, (2, 3, 7)])
 def test_labels_of_a_generator_are_those_that_it_draws(tmp_path, labels):
     path = labelled_generator(tmp_path / "generator.keras", labels)
-    source = read_source(path, partial(evaluate_digits.open_generator, count=520, seed=1), for_training=True)
+    source = read_source(path, 520, seed=1, for_training=True)
     assert source.labels.dtype == np.int64
     as_in_mnist = loading.load_dataset().train_labels[:520]
     expected = as_in_mnist if len(labels) == 10 else [labels[number % len(labels)] for number in range(520)]
@@ -481,13 +480,13 @@ def test_labels_of_a_folder_and_of_an_array(tmp_path, unseen):
     folder = save_labelled(tmp_path / "digits", images, labels)
     np.savez(tmp_path / "digits.npz", x_train=images, y_train=labels.astype(np.uint8))
     for path in (folder, tmp_path / "digits.npz"):
-        source = read_source(path, None, for_training=True)
+        source = read_source(path, for_training=True)
         np.testing.assert_array_equal(source.labels, labels)
         np.testing.assert_array_equal(source.images, images)
         assert source.labels.dtype == np.int64
     # Labels of other images are not read.
     np.savez(tmp_path / "digits.npz", images=images, x_train=images[:1], y_train=labels[:1])
-    assert read_source(tmp_path / "digits.npz", None).labels is None
+    assert read_source(tmp_path / "digits.npz").labels is None
 
 
 def test_labels_that_are_not_digits_are_not_used(tmp_path, unseen):
@@ -497,20 +496,18 @@ def test_labels_that_are_not_digits_are_not_used(tmp_path, unseen):
     np.savez(tmp_path / "letters.npz", x_train=images, y_train=labels)
     generator = labelled_generator(tmp_path / "letters.keras", tuple(range(1, 11)))
     for path in (folder, tmp_path / "letters.npz", generator):
-        open_generator = partial(evaluate_digits.open_generator, count=20, seed=0)
-        assert read_source(path, open_generator).labels is None
+        assert read_source(path, 20).labels is None
         with pytest.raises(InputError, match="a label from 0 to 9 .* its labels are 1 to 10"):
-            read_source(path, open_generator, for_training=True)
+            read_source(path, 20, for_training=True)
 
 
 def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(sources, "read_images", lambda *_: pytest.fail("read"))
     with pytest.raises(InputError, match="it has none"):
-        read_source(folder, None, for_training=True)
-    for labels, words in ((None, "it has none"), (np.zeros(127, int), "128 images or more, but there are 127")):
-        opened = labels, lambda: pytest.fail("drawn")
-        with pytest.raises(InputError, match=words):
-            read_source(tmp_path / "a.keras", lambda path, opened=opened: opened, for_training=True)
+        read_source(folder, for_training=True)
+    monkeypatch.setattr(sources, "draw_digits", lambda *_, **__: pytest.fail("drawn"))
+    with pytest.raises(InputError, match="128 images or more, but there are 127"):
+        read_source(labelled_generator(tmp_path / "a.keras"), 127, for_training=True)
 
 
 def test_gan_train_draws_60000_images_unless_another_number_is_given():
@@ -565,9 +562,9 @@ def test_without_labels_the_report_has_no_row_of_them(perfect):
 def test_the_generator_that_drew_a_folder_is_named(tmp_path, unseen, manifest, origin):
     for number in range(2):
         Image.fromarray(unseen[0][number]).save(tmp_path / f"digit_{number:05d}.png")
-    assert read_source(tmp_path, None).origin is None
+    assert read_source(tmp_path).origin is None
     (tmp_path / "digits.json").write_text(json.dumps({"images": 2} | manifest))
-    assert read_source(tmp_path, None).origin == origin
+    assert read_source(tmp_path).origin == origin
 
 
 def test_labels_and_copies_do_not_wait_for_the_figures(folder, tmp_path, monkeypatch, capsys):

@@ -44,10 +44,13 @@ class Options:
     )
     n_critic: int = _option(None, "critic updates per generator update", whole_number(1, 1_000), "train")
     clip: float = _option(
-        None, "bound of the critic's weights; wgan: times sqrt(6 / inputs of a unit)", positive_number(1e9), "train"
+        None,
+        "bound of the critic's weights; wgan, cwgan: times sqrt(6 / inputs of a unit)",
+        positive_number,
+        "train",
     )
     learning_rate: float = _option(
-        None, "initial learning rate of the critic; the generator's is in proportion", positive_number(1e9), "train"
+        None, "initial learning rate of the critic; the generator's is in proportion", positive_number, "train"
     )
     latent_dim: int = _option(None, "length of a latent vector", whole_number(1, 100_000), "train")
     images: int = _option(25_000, "number of digits to write", whole_number(1, 100_000_000), "generate")

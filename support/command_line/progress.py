@@ -5,6 +5,8 @@ import shutil
 import sys
 import time
 
+from support.errors import one_line
+
 
 def open_standard_error():
     """Opens standard error if it is closed (`2>&-`). Otherwise messages would go into the next file that is opened."""
@@ -20,8 +22,7 @@ def open_standard_error():
 
 def say(words):
     """Prints `words` to standard error as one line that stays. It replaces the bar of a terminal."""
-    words = "".join(letter if letter.isprintable() else " " for letter in words)
-    _write(f"{_blank()}{words}\n")
+    _write(f"{_blank()}{one_line(words)}\n")
 
 
 def watch(steps, words, total=None):

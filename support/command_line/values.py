@@ -1,7 +1,6 @@
 """Converts the text of an option to its value, for argparse. Each function raises ArgumentTypeError."""
 
 import argparse
-import math
 
 from support.labels import read_labels
 
@@ -23,19 +22,15 @@ def whole_number(least, most):
     return read
 
 
-def positive_number(most):
-    """A function that converts text to a number above 0, at most `most`."""
-
-    def read(text):
-        try:
-            value = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not (math.isfinite(value) and 0 < value <= most):
-            raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and at most {most:g}")
-        return value
-
-    return read
+def positive_number(text):
+    """Converts text to a number above 0, at most 1e9."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value <= 1e9:  # NaN is refused, too
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and at most 1e+09")
+    return value
 
 
 def whole_numbers(text):

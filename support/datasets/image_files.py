@@ -7,30 +7,19 @@ import warnings
 
 import numpy as np
 
+from support.command_line.progress import watch
 from support.datasets.checks import MOST_IMAGES, SIDE, DataError, reading
 from support.paths import kind
 from support.results.image_folder import HEADING, LABELS, check_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "GIF",
-    "WEBP",
-)  # not PostScript, on which Pillow runs Ghostscript
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")  # not PostScript, on which Pillow runs Ghostscript
 LONGEST_LINE = 1000  # characters of that file that are read as one line
 REPAIR_LABELS = "remove it, or generate the images again"
 
 
-def read_image_folder(folder):
-    """All images of a folder, sorted by name: (file names, uint8 [n, 28, 28], 0 to 255). Raises DataError."""
-    names = list_images(folder)
-    return names, read_images(folder, names)
-
-
 def list_images(folder):
-    """The names of the images in a folder, sorted. Raises DataError if they are none, too many, or of two sets."""
+    """The names of the images in a folder, sorted. Raises DataError if there are none, too many, or two sets mixed."""
     check_whole(folder)
     with reading(folder):
         names = image_names(folder)
@@ -39,18 +28,17 @@ def list_images(folder):
     return names
 
 
-def read_images(folder, names, watch=iter):
+def read_images(folder, names):
     """The images `names` of a folder: uint8 [n, 28, 28], 0 to 255. Raises DataError.
 
     Reads png, jpg, jpeg, bmp, gif and webp files; skips hidden files and subfolders. Every image must be 28x28 and
     opaque grey. It may be stored as black and white, as 8-bit grey, or as a palette or RGB with three equal channels.
     Of an animation, the first frame is read. Colour, 16 bits per pixel and other sizes raise DataError.
-    watch: a function that passes the names on, one by one, and may show how far the reading is.
     """
     images = np.empty((len(names), SIDE, SIDE), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each of Pillow's warnings is either harmless or an error here
-        for name, image in zip(watch(names), images, strict=True):
+        for name, image in zip(watch(names, "reading images"), images, strict=True):
             image[...] = _read_image(os.path.join(folder, name))
     return images
 
@@ -89,7 +77,7 @@ def image_names(folder):
 
 
 def _read_image(path):
-    """uint8 [28, 28], 0 to 255; see read_image_folder."""
+    """uint8 [28, 28], 0 to 255; see read_images."""
     from PIL import Image
 
     with reading(path), Image.open(path, formats=FORMATS) as image:

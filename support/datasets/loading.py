@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from support.datasets.checks import SIDE, DataError, check_form, reading
-from support.datasets.image_files import image_names, read_image_folder
+from support.datasets.image_files import image_names, list_images, read_images
 from support.paths import kind
 
 MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
@@ -49,7 +49,7 @@ def load_dataset(path=None):
     A folder of IDX files, gzipped or not, with the file names of MNIST, Fashion-MNIST or EMNIST. They are also found
     in its subfolders raw/ and NAME/raw/, where torchvision puts them.
     An IDX file of training images: its labels and test files are found by their names.
-    A folder of images, without labels: see read_image_folder. If it contains IDX files too, those are read instead.
+    A folder of images, without labels: see read_images. If it contains IDX files too, those are read instead.
     """
     if path is None:
         return _load_npz(MNIST, "data/mnist.npz") if os.path.lexists(MNIST) else _load_from_keras()
@@ -156,7 +156,9 @@ def _load_folder(folder):
         raise DataError(f"{folder}: holds several datasets; give the path of one of these files: {files}")
     if not sets and not image_names(folder):
         raise DataError(f"{folder}: holds neither IDX files of training images nor image files; give {ACCEPTED}")
-    return _load_idx(*sets.values()) if sets else _dataset({"x_train": read_image_folder(folder)[1]}, str(folder))
+    if sets:
+        return _load_idx(*sets.values())
+    return _dataset({"x_train": read_images(folder, list_images(folder))}, str(folder))
 
 
 def _load_idx(path):

@@ -15,6 +15,7 @@ from support.machine.devices import keras, tf
 CLASSIFIER = Path(__file__).with_name("digit_classifier.keras")
 RECORD = CLASSIFIER.with_suffix(".json")  # how it was trained, its checksum, and the figures of real digits
 FEATURES = "features"
+PART = 1000  # images at a time
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def compiled(classifier):
     return tf.function(lambda images: tf.concat(both(scaled(images), training=False), axis=1), reduce_retracing=True)
 
 
-def classify(classifier, images, batch_size=1000):
+def classify(classifier, images):
     """What the function from `load` or `compiled` says about uint8 [n, 28, 28], as Classified."""
-    starts = watch(range(0, len(images), batch_size), f"classifying {len(images):,} images")
+    starts = watch(range(0, len(images), PART), f"classifying {len(images):,} images")
     with without_tf32():
-        both = np.concatenate([classifier(images[start : start + batch_size]).numpy() for start in starts])
+        both = np.concatenate([classifier(images[start : start + PART]).numpy() for start in starts])
     return Classified(both[:, :-10], both[:, -10:])
 
 

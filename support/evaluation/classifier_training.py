@@ -9,7 +9,7 @@ from support.command_line.progress import watch
 from support.datasets import loading
 from support.evaluation import classifier
 from support.evaluation.classifier import build, scaled
-from support.evaluation.definitions import SEEN, TRAINED_ON
+from support.evaluation.definitions import BATCH, SEEN, TRAINED_ON
 from support.evaluation.figures import drawn
 from support.evaluation.measuring import real_figures, real_judged
 from support.machine.devices import keras, tf
@@ -44,7 +44,7 @@ def train_classifier(seed, epochs=12, seen=SEEN):
     return accuracy
 
 
-def gan_train(images, labels, dataset, seen=SEEN, seed=0):
+def gan_train(images, labels, dataset, seen=SEEN):
     """GAN-train of uint8 [n, 28, 28] with labels int64 [n]: the accuracy on the test images of a new classifier.
 
     It is trained on TRAINED_ON of these images alone, drawn at random if there are more. It sees `seen` images, so of
@@ -54,7 +54,7 @@ def gan_train(images, labels, dataset, seen=SEEN, seed=0):
     chosen = drawn(np.arange(len(images)), TRAINED_ON)
     epochs = max(1, round(seen / len(chosen)))
     with classifier.without_tf32():
-        trained = fit(images[chosen], labels[chosen], seed, epochs, distort=False)
+        trained = fit(images[chosen], labels[chosen], 0, epochs, distort=False)
     return _accuracy(classifier.compiled(trained), dataset)
 
 
@@ -63,27 +63,27 @@ def _accuracy(model, dataset):
     return float((classifier.classify(model, dataset.test_images).labels == dataset.test_labels).mean())
 
 
-def fit(images, labels, seed, epochs, distort=True, batch_size=128, peak_rate=3e-3):
+def fit(images, labels, seed, epochs, distort=True):
     """A classifier trained on uint8 [n, 28, 28] with labels int64 [n], at least a batch of them.
 
     On the same machine, it depends on the images, their labels, the seed and the epochs alone.
     """
     keras.utils.set_random_seed(seed)
     words = f"training a classifier on {len(images):,} images"
-    images, labels, steps = tf.constant(images), tf.constant(labels), len(images) // batch_size
+    images, labels, steps = tf.constant(images), tf.constant(labels), len(images) // BATCH
     rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(images))[: steps * batch_size] for _ in range(epochs)])
+    order = np.concatenate([rng.permutation(len(images))[: steps * BATCH] for _ in range(epochs)])
 
     def batch(step, chosen):
         values, seeds = scaled(tf.gather(images, chosen)), tf.stack([tf.constant(seed, tf.int64), step])
         return _distort(values, seeds) if distort else values, tf.gather(labels, chosen)
 
-    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size).enumerate().map(batch).prefetch(2)
+    batches = tf.data.Dataset.from_tensor_slices(order).batch(BATCH).enumerate().map(batch).prefetch(2)
     trained = build()
     # The rate rises over the first tenth of the training, then falls to zero along a cosine. The slow end averages out
     # the differences between batches.
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps * epochs * 9 // 10, warmup_target=peak_rate, warmup_steps=steps * epochs // 10
+        0.0, steps * epochs * 9 // 10, warmup_target=3e-3, warmup_steps=steps * epochs // 10
     )
     trained.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
     progress = watch(range(steps * epochs), words)

@@ -6,8 +6,9 @@ docs/quality.md explains them.
 from typing import NamedTuple
 
 COMPARED = 10_000  # number of images for a comparison of two sets, because the result depends on the number
-TRAINED_ON = 60_000  # number of images that train the classifier of GAN-train: as many as MNIST has
+TRAINED_ON = 60_000  # number of images that train the classifier of GAN-train: the size of MNIST's training set
 SEEN = 600_000  # images that this classifier sees in its training, with repetition: ten epochs of TRAINED_ON
+BATCH = 128  # images in a step of the training of a classifier
 JUDGED = 5_000  # number of digits that are measured after each epoch of a training run
 FEW = 2_000  # with fewer images, the figures depend more on the number of images than on their quality
 NEIGHBOURS = 5

@@ -1,17 +1,17 @@
 """The mathematics of the figures: how similar two sets of images are, and how varied one set is.
 
 Features are float arrays [n, d], images are uint8 arrays [n, 28, 28]. Distances between images are Euclidean, with
-pixels in [0, 1]. `watch` is a function that passes the steps of a loop on and may show how far the loop is.
+pixels in [0, 1].
 """
-
-from __future__ import annotations
 
 import math
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import xlogy
+from scipy.special import rel_entr
 from sklearn.metrics import pairwise_distances
+
+from support.command_line.progress import watch
 
 WORKING_MEMORY_MIB = 64  # for the part of a matrix of distances that is in memory at a time
 
@@ -43,7 +43,7 @@ def frechet_distance(features_a, features_b):
     return frechet_of_statistics(*mean_and_covariance(features_a), *mean_and_covariance(features_b))
 
 
-def precision_recall_density_coverage(real, fake, k=5, watch=iter):
+def precision_recall_density_coverage(real, fake, k=5):
     """How two sets of features overlap: precision, recall, density and coverage, four floats.
 
     Each feature vector has a ball around it that reaches to its k-th nearest neighbour in its own set.
@@ -53,10 +53,10 @@ def precision_recall_density_coverage(real, fake, k=5, watch=iter):
     (both Naeem et al. 2020). In a set of k or fewer, the ball reaches to the farthest neighbour.
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    real_radii, fake_radii = _radii(real, k, watch), _radii(fake, k, watch)
+    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
     precise, balls = 0, 0
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for start, rows in _distances(fake, real, watch):
+    for start, rows in _distances(fake, real):
         inside = rows <= real_radii
         precise += inside.any(axis=1).sum()
         balls += inside.sum()
@@ -65,32 +65,27 @@ def precision_recall_density_coverage(real, fake, k=5, watch=iter):
     return float(precise / len(fake)), float(recalled.mean()), float(balls / (k * len(fake))), float(covered.mean())
 
 
-def _radii(features, k, watch):
+def _radii(features, k):
     """The distance of each feature vector [n, d] to its k-th nearest neighbour: float64 [n]."""
     k, radii = min(k, len(features) - 1), []
-    for start, rows in _distances(features, features, watch):
+    for start, rows in _distances(features, features):
         own = np.arange(len(rows))
         rows[own, start + own] = 0  # rounding may make the distance to itself positive
         radii.append(np.partition(rows, k, axis=1)[:, k].copy())  # place 0 is the vector itself; a view keeps all rows
     return np.concatenate(radii)
 
 
-def _distances(a, b, watch):
+def _distances(a, b):
     """Yields (position of the first row, rows) of the matrix of distances between features a [n, d] and b [m, d]."""
     size = max(1, int(WORKING_MEMORY_MIB * 2**20) // (8 * len(b)))
-    for start in watch(range(0, len(a), size)):
+    for start in watch(range(0, len(a), size), "comparing the features with MNIST"):
         yield start, pairwise_distances(a[start : start + size], b)
-
-
-def divergence(p, q):
-    """Kullback-Leibler divergence sum p log(p/q) in nats, over the last axis; q must be above 0 wherever p is."""
-    return (xlogy(p, p) - xlogy(p, q)).sum(axis=-1)
 
 
 def classifier_score(probabilities):
     """The inception score exp(mean KL(p(digit | image) || p(digit))), 1 to 10, of [n, 10] (Salimans et al. 2016)."""
     probabilities = np.asarray(probabilities, np.float64)
-    return math.exp(divergence(probabilities, probabilities.mean(axis=0)).mean())
+    return math.exp(rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean())
 
 
 def duplicates(images):
@@ -98,7 +93,7 @@ def duplicates(images):
     return len(images) - len({image.tobytes() for image in images})
 
 
-def nearest(images, reference, chunk=200, watch=iter):
+def nearest(images, reference, chunk=200):
     """The nearest reference image of each image: distances float64 [n], positions int64 [n].
 
     |a - b|^2 = |a|^2 - 2 a b + |b|^2 makes it one matrix product per chunk. In float32 this is too inexact for the
@@ -106,22 +101,22 @@ def nearest(images, reference, chunk=200, watch=iter):
     """
     a, b = _flat(images), _flat(reference)
     squares = np.einsum("nd,nd->n", b, b)
-    starts = watch(range(0, len(a), chunk))
+    starts = watch(range(0, len(a), chunk), "looking for the nearest training images")
     positions = np.concatenate([(squares - 2 * (a[i : i + chunk] @ b.T)).argmin(axis=1) for i in starts])
     return np.sqrt(np.square(a - b[positions], dtype=np.float64).sum(axis=1)), positions
 
 
-def sliced_wasserstein(images_a, images_b, directions=512, seed=0):
+def sliced_wasserstein(images_a, images_b, directions=512):
     """2-Wasserstein distance of the pixels, projected onto random directions (Rabin et al. 2011, Bonneel et al. 2015).
 
     Along one direction, optimal transport pairs two sets of equal size in sorted order. If one set is larger, a
     sample of it is used. Returns the root of the mean square over all pairs and directions.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     n = min(len(images_a), len(images_b))
     axes = rng.standard_normal((images_a[0].size, directions), np.float32)
     axes /= np.linalg.norm(axes, axis=0)
-    shadows = [np.sort((_flat(drawn(images, n, seed)) @ axes).T) for images in (images_a, images_b)]
+    shadows = [np.sort((_flat(drawn(images, n)) @ axes).T) for images in (images_a, images_b)]
     return float(np.sqrt(np.square(shadows[0] - shadows[1], dtype=np.float64).mean()))
 
 

@@ -1,11 +1,10 @@
 """Measures the figures of quality of a set of images."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
+from scipy.special import rel_entr
 
-from support.command_line.progress import watch
 from support.evaluation import classifier, figures
 from support.evaluation.definitions import COMPARED, CONFIDENT, COPY_DISTANCES, FEW, JUDGED, NEIGHBOURS
 
@@ -36,13 +35,9 @@ def measure(images, dataset, model, classified=None, unseen=None, labels=None):
     test_images = figures.drawn(dataset.test_images, COMPARED)
     features, test_features = classified.features[compared], classifier.classify(model, test_images).features
     precision, recall, density, coverage = figures.precision_recall_density_coverage(
-        test_features, features, NEIGHBOURS, partial(watch, words="comparing the features with MNIST")
+        test_features, features, NEIGHBOURS
     )
-    distances, neighbours = figures.nearest(
-        images[compared] if unseen is None else unseen,
-        dataset.train_images,
-        watch=partial(watch, words="looking for the nearest training images"),
-    )
+    distances, neighbours = figures.nearest(images[compared] if unseen is None else unseen, dataset.train_images)
     shares = digit_shares(classified.labels)
     values = {
         "frechet_distance": figures.frechet_distance(features, test_features),
@@ -53,7 +48,7 @@ def measure(images, dataset, model, classified=None, unseen=None, labels=None):
         "sliced_wasserstein": figures.sliced_wasserstein(images[compared], test_images),
         "classifier_score": figures.classifier_score(classified.probabilities),
         "confident": float((classified.confidences > CONFIDENT).mean()),
-        "digit_divergence": float(figures.divergence(shares, digit_shares(dataset.train_labels))),
+        "digit_divergence": float(rel_entr(shares, digit_shares(dataset.train_labels)).sum()),
         "duplicates": figures.duplicates(images),
         "nearest_distance": float(np.median(distances)),
         "copies": int((distances < np.take(COPY_DISTANCES, dataset.train_labels[neighbours])).sum()),

@@ -1,18 +1,21 @@
 """The images to evaluate, and their labels: a folder of images, an array, or what a generator draws."""
 
+import math
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from support.command_line.progress import watch
 from support.datasets.image_files import list_images, read_folder_labels, read_images
-from support.datasets.loading import read_image_array
+from support.datasets.loading import load_dataset, read_image_array
+from support.drawing import BLOCK, draw_digits
 from support.errors import InputError
+from support.evaluation.definitions import BATCH
+from support.labels import DIGITS, labels_of
 from support.results.image_folder import image_name, manifest_of
+from support.results.models import ModelError, load_generator
 
-FEWEST = 128  # images that can train a classifier: one batch
 NEEDED = "give a generator, or images that one has written, of --recipe cwgan, or an .npz file with y_train"
 
 
@@ -28,27 +31,50 @@ class Source:
     chosen: bool = False  # the classifier chose the images by these labels, so it will confirm nearly all
 
 
-def read_source(path, open_generator, for_training=False):
+def read_source(path, count=None, seed=0, for_training=False):
     """The Source at `path`. Raises InputError.
 
-    open_generator: a function from the path of a generator to labels, int64 [n] or None, and a function that draws the
-    images, uint8 [n, 28, 28]. for_training: a source that cannot train a classifier is refused before images are drawn
-    or read.
+    count, seed: of the images that a generator draws. for_training: a source that cannot train a classifier is refused
+    before images are drawn or read.
     """
     if path.is_dir():
         names = list_images(path)
         labels = _digits(path, read_folder_labels(path, names), for_training)
-        images = read_images(path, names, partial(watch, words="reading images"))
+        images = read_images(path, names)
         manifest = manifest_of(path, names) or {}
         return Source(path, names, images, _origin(manifest), labels, manifest.get("labels_by") == "classifier")
     if path.suffix == ".npz":
         images, labels = read_image_array(path)
         labels = _digits(path, labels, for_training)
     else:
-        labels, draw = open_generator(path)
+        labels, draw = _open_generator(path, count, seed)
         labels = _digits(path, labels, for_training)
         images = draw()
     return Source(path, [image_name(number, len(images)) for number in range(len(images))], images, None, labels)
+
+
+def _open_generator(path, count, seed):
+    """The images that the generator in a .keras file draws for this seed, before they are drawn.
+
+    Returns their labels, int64 [count], None if the generator has none; and a function that draws the images, uint8
+    [count, 28, 28]. Without labels, `generate` writes the same images. A generator of the ten digits is asked for those
+    of the training images: in MNIST they are not equally frequent, and the figures compare the shares, too.
+    """
+
+    def draw():
+        images, done = np.empty((count, 28, 28), np.uint8), 0  # a list of the parts would need twice the memory
+        parts = draw_digits(generator, count, seed, digits=None if labels is None else labels.tolist())
+        for part in watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK)):
+            images[done : done + len(part)] = part
+            done += len(part)
+        if images.min() > 100:
+            raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
+        return images
+
+    generator = load_generator(path)
+    kinds = labels_of(generator)
+    labels = np.resize(load_dataset().train_labels if kinds == DIGITS else kinds, count) if kinds else None
+    return labels, draw
 
 
 def _digits(path, labels, for_training):
@@ -57,8 +83,8 @@ def _digits(path, labels, for_training):
     if for_training and not usable:
         found = "it has none" if labels is None else f"its labels are {labels.min()} to {labels.max()}"
         raise InputError(f"{path}: --gan-train needs a label from 0 to 9 for each image, but {found}; {NEEDED}")
-    if for_training and len(labels) < FEWEST:
-        raise InputError(f"{path}: --gan-train needs {FEWEST} images or more, but there are {len(labels)}")
+    if for_training and len(labels) < BATCH:
+        raise InputError(f"{path}: --gan-train needs {BATCH} images or more, but there are {len(labels)}")
     return labels if usable else None
 
 

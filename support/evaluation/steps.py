@@ -12,15 +12,12 @@ from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow
 
 
-def evaluate(options, open_generator):
-    """Measures the images of options.source, prints the figures, and writes what the options ask for.
-
-    open_generator: see read_source. Raises InputError.
-    """
+def evaluate(options):
+    """Measures the images of options.source, prints the figures, and writes what they ask for. Raises InputError."""
     record = classifier.read_record()
     if options.source.suffix == ".keras":  # otherwise later, so that a wrong folder or array is reported at once
         import_tensorflow(options.device)
-    source = read_source(options.source, open_generator, options.gan_train)
+    source = read_source(options.source, options.images, options.seed, options.gan_train)
     if options.labels:
         report.check_names(source)
     import_tensorflow(options.device)

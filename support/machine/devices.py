@@ -151,8 +151,8 @@ def uses_bfloat16():
 def training_passes():
     """A block in which TensorFlow's graph optimizer runs two more passes, which make training quicker.
 
-    One fuses a convolution with its LeakyReLU (see training_layers). If uses_bfloat16(), the other one multiplies
-    matrices in bfloat16; variables and sums stay float32.
+    `remapping` fuses a convolution with its LeakyReLU (see training_layers). If uses_bfloat16(), the other pass
+    multiplies matrices in bfloat16; variables and sums stay float32.
     """
     before = tf.config.optimizer.get_experimental_options()
     passes = {"remapping": True, "auto_mixed_precision_onednn_bfloat16": uses_bfloat16()}

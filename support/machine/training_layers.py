@@ -32,7 +32,15 @@ def seed_dropout(network, seed):
             state.assign(tf.cast(randomness.fold_in(seed, number), state.dtype))
 
 
-def _batch_normalization():
+@functools.cache
+def training_layers():
+    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
+
+    Their weights, configurations and values (up to rounding) are those of Keras. A saved model has built-in layers
+    only: build a network with keras.layers and copy the weights to it. The classes are defined in this function, so
+    that Keras is not imported before the options are read.
+    """
+
     class BatchNormalization(keras.layers.BatchNormalization):
         """Batch norm over the last axis. In training it is one operation; Keras uses a dozen."""
 
@@ -50,10 +58,6 @@ def _batch_normalization():
                 moving.assign(moving.value * self.momentum + now * (1 - self.momentum))
             return tf.reshape(values, inputs.shape)
 
-    return BatchNormalization
-
-
-def _leaky_relu():
     class LeakyReLU(keras.layers.LeakyReLU):
         """LeakyReLU whose gradient needs only its output, so TensorFlow can fuse it with the convolution before it.
 
@@ -70,10 +74,6 @@ def _leaky_relu():
 
             return leaky_relu(inputs)
 
-    return LeakyReLU
-
-
-def _dropout():
     class Dropout(keras.layers.Dropout):
         """Dropout whose random numbers do not depend on XLA (see support/machine/randomness.py)."""
 
@@ -84,16 +84,5 @@ def _dropout():
             kept = randomness.uniform(tf.shape(inputs), seed) >= self.rate
             return tf.where(kept, inputs / (1 - self.rate), 0.0)
 
-    return Dropout
-
-
-@functools.cache
-def training_layers():
-    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
-
-    Their weights, configurations and values (up to rounding) are those of Keras. A saved model has built-in layers
-    only: build a network with keras.layers and copy the weights to it. The subclasses are made in functions, so that
-    Keras is not imported before the options are read.
-    """
-    replaced = {"BatchNormalization": _batch_normalization(), "LeakyReLU": _leaky_relu(), "Dropout": _dropout()}
-    return SimpleNamespace(**(vars(keras.layers) | replaced))
+    own = {layer.__name__: layer for layer in (BatchNormalization, LeakyReLU, Dropout)}
+    return SimpleNamespace(**(vars(keras.layers) | own))

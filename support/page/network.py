@@ -44,7 +44,7 @@ def _inputs(layer):
 
 
 def _place(places, value):
-    if id(value) not in places:  # Keras tells only the first output of a layer
+    if id(value) not in places:  # layer.output is that of its first call only
         raise InputError("uses a layer twice, which a page cannot compute; use two layers")
     return places[id(value)]
 

@@ -6,29 +6,20 @@ import math
 import os
 import re
 import zlib
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from support.command_line.options import Options
 from support.errors import InputError
 from support.results.files import flush, write_whole
 from support.results.ownership import is_ours
 
 KEPT = 2
-# Options that a resumed run may change.
-MAY_CHANGE = {"steps", "epochs", "images", "images_dir", "models_dir", "model", "data", "resume", "device", "summary"}
-MAY_CHANGE |= {
-    "walk",
-    "frames",
-    "tensorboard",
-    "worker_timeout",
-    "shard",
-    "digits",
-    "npz",
-    "number",
-    "lines",
-    "transparent",
-}
+# Options that a resumed run may change: those that the step "train" does not use alone, and these.
+MAY_CHANGE = {item.name for item in fields(Options) if "train" not in (item.metadata.get("step") or ())}
+MAY_CHANGE |= {"epochs", "data", "resume", "summary", "tensorboard", "worker_timeout"}
 DECIDE = ("options", "recipe", "data")  # the groups of a record in which two different runs differ
 
 
@@ -94,7 +85,7 @@ def resume(folder, variables, about, warn):
         if differences:
             raise CheckpointError(f"--resume: {path} belongs to a different run: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-            raise CheckpointError(f"--resume: {path} is of other networks; start a new run without --resume")
+            raise CheckpointError(f"--resume: {path} was saved with other networks; start a new run without --resume")
         if [array.dtype for array in arrays] != [np.asarray(variable).dtype for variable in variables]:
             faults.append(f"{path} is damaged")
             continue

@@ -37,8 +37,7 @@ def save_array(path, digits, labels=None):
     """Writes digits, uint8 [n, 28, 28], to an .npz file as in keras.datasets. labels: in turn, for y_train [n]."""
     arrays = {"x_train": digits}
     if labels:
-        turn = np.array(labels, np.uint8 if max(labels) < 256 else np.int64)
-        arrays["y_train"] = turn[np.arange(len(digits)) % len(turn)]
+        arrays["y_train"] = np.resize(np.array(labels, np.uint8 if max(labels) < 256 else np.int64), len(digits))
     with files.write_whole(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)

@@ -101,7 +101,7 @@ def own_folder(folder, shard=None):
     """
     folder = Path(folder)
     if os.path.realpath(folder) in _locks:
-        yield folder
+        yield
         return
     make_folder(folder)  # checks the folder: an existing lock file opens even if no new file can be made
     with _open_lock(folder) as lock:
@@ -117,7 +117,7 @@ def own_folder(folder, shard=None):
         try:
             if not shard:
                 _remove_leftovers(folder)
-            yield folder
+            yield
         finally:
             del _locks[os.path.realpath(folder)]
 

@@ -29,20 +29,31 @@ def grid(images, columns):
     return rows.reshape(count // columns * height, columns * width)
 
 
-def save_grid(path, images, columns=10, scale=2):
-    """Writes `images` (uint8 [n, height, width]) to `path` as one PNG, each pixel `scale` pixels wide and high."""
-    pixels = np.kron(grid(images, columns), np.ones((scale, scale), np.uint8))
+def _save_png(path, picture):
+    """Writes a Pillow image to `path`, with our sign."""
     sign = PngImagePlugin.PngInfo()
     sign.add_text("Software", NAME)
     with write_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary, pnginfo=sign)
+        picture.save(temporary, pnginfo=sign)
 
 
-def save_animation(path, pictures, seconds=8.0):
+def _save_gif(path, frames, times):
+    """Writes Pillow images of one size to `path` as a GIF that repeats. times: milliseconds, of all or a list."""
+    with write_whole(path) as temporary:
+        more = {"duration": times, "loop": 0, "comment": NAME.encode()}
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], **more)
+
+
+def save_grid(path, images, columns=10):
+    """Writes `images` (uint8 [n, height, width]) to `path` as one PNG, each pixel two pixels wide and high."""
+    _save_png(path, Image.fromarray(np.kron(grid(images, columns), np.ones((2, 2), np.uint8))))
+
+
+def save_animation(path, pictures):
     """Writes the PNG files `pictures` to `path` as a GIF; returns how many were missing, damaged or not ours.
 
-    It lasts about `seconds`, and shows the last picture for two more. It has at most 100 pictures, the first and the
-    last included. Without a good picture, no file is written.
+    It lasts about eight seconds, and shows the last picture for two more. It has at most 100 pictures, the first and
+    the last included. Without a good picture, no file is written.
     """
     chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int))]
     frames = []
@@ -52,31 +63,9 @@ def save_animation(path, pictures, seconds=8.0):
     frames = [frame for frame in frames if frame.size == frames[-1].size]
     if not frames:
         return len(chosen)
-    each = int(np.clip(1000 * seconds / len(frames), 60, 1000))
-    with write_whole(path) as temporary:
-        frames[0].save(
-            temporary,
-            save_all=True,
-            append_images=frames[1:],
-            duration=[each] * (len(frames) - 1) + [each + 2000],
-            loop=0,
-            comment=NAME.encode(),
-        )
+    each = int(np.clip(8000 / len(frames), 60, 1000))
+    _save_gif(path, frames, [each] * (len(frames) - 1) + [each + 2000])
     return len(chosen) - len(frames)
-
-
-def save_film(path, images, scale=4, milliseconds=60):
-    """Writes `images` (uint8 [n, height, width]) to `path` as a GIF that repeats without end."""
-    frames = [Image.fromarray(image).resize([scale * side for side in reversed(image.shape)]) for image in images]
-    with write_whole(path) as temporary:
-        frames[0].save(
-            temporary,
-            save_all=True,
-            append_images=frames[1:],
-            duration=milliseconds,
-            loop=0,
-            comment=NAME.encode(),
-        )
 
 
 def save_walk(folder, ways):
@@ -86,7 +75,8 @@ def save_walk(folder, ways):
     frames.
     """
     columns = np.unique(np.linspace(0, len(ways[0]) - 1, 20).round().astype(int))
-    save_film(Path(folder, "interpolation.gif"), np.concatenate(ways))
+    frames = [Image.fromarray(image).resize([4 * side for side in image.T.shape]) for image in np.concatenate(ways)]
+    _save_gif(Path(folder, "interpolation.gif"), frames, 60)
     save_grid(Path(folder, "interpolation.png"), np.concatenate([way[columns] for way in ways]), len(columns))
     say(f"a walk between {len(ways)} latent vectors in {Path(folder, 'interpolation.gif')} and .png")
 
@@ -110,10 +100,8 @@ def save_writing(options, lines):
     picture = Image.fromarray(ink.reshape(-1, ink.shape[-1]))
     if options.transparent:
         picture = Image.merge("LA", [Image.new("L", picture.size, 0), picture])
-    sign, path = PngImagePlugin.PngInfo(), writing_path(options.models_dir, number)
-    sign.add_text("Software", NAME)
-    with write_whole(path) as temporary:
-        picture.resize([WRITING_SCALE * side for side in picture.size], Image.BICUBIC).save(temporary, pnginfo=sign)
+    path = writing_path(options.models_dir, number)
+    _save_png(path, picture.resize([WRITING_SCALE * side for side in picture.size], Image.BICUBIC))
     say(f"{number} in {path}, {len(lines)} times" if len(lines) > 1 else f"{number} in {path}")
 
 
