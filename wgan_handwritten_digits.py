@@ -38,7 +38,7 @@ from support.evaluation import epoch_figures, sorting
 from support.labels import DIGITS, check_request, labels_of, labels_to_learn, layer_name
 from support.machine import randomness, replicas
 from support.machine.devices import keras, tf
-from support.machine.training_layers import STRIDED, initializers, mean, seed_dropout, training_layers
+from support.machine.training_layers import STRIDED, initializers, lower_rates, mean, seed_dropout, training_layers
 from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
 from support.page.writing import check_page, page
 from support.results import digit_files, files, folders, models, pictures, run_files
@@ -193,7 +193,7 @@ def clip_weights(critic, bounds, centred):
     unit responds most strongly if all its weights have one sign: it measures how much ink there is. That varies so much
     between batches that its noise hides the shapes.
     """
-    for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
+    for variable, bound in zip(critic.trainable_variables, bounds, strict=bool(bounds)):  # no bounds, no clipping
         value = variable.value
         if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not the score layer
             value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
@@ -229,20 +229,20 @@ def update_average(training):
         average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
 
-def compile_iteration(training, images, options, total, labels=None):
+def compile_iteration(training, images, options, total, labels=None, alone=False):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    images: uint8 [n, 28, 28], real. labels: int [n], for cwgan. total: iterations of the run; if recipe.decay, the
-    learning rate falls to a fiftieth by its end. Comments have the lines of algorithm 1 of the paper.
+    images: uint8 [n, 28, 28], real. labels: int [n], for cwgan. total: iterations of the run. alone: update the critic
+    alone, for images of the generator's running average. Comments have the lines of algorithm 1 of the paper.
     """
-    recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
+    recipe, critic = RECIPES[options.recipe], training.critic
+    generator = training.average if alone else training.generator
     critic_objective, generator_objective = OBJECTIVES[recipe.objective]
 
     @replicas.update  # compiled; averages the gradients over several GPUs
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)
-        if training.bounds:
-            clip_weights(critic, training.bounds, recipe.centred)
+        clip_weights(critic, training.bounds, recipe.centred)
 
     @replicas.update
     def update_generator(gradients):
@@ -251,29 +251,29 @@ def compile_iteration(training, images, options, total, labels=None):
 
     def iterate(real_images, chosen, latents, seeds):
         if recipe.decay:
-            rate = options.learning_rate * (1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / total)
-            training.critic_optimizer.learning_rate.assign(rate)
-            training.generator_optimizer.learning_rate.assign(rate * recipe.generator_rate)
+            lower_rates(training, options.learning_rate, recipe.generator_rate, total)
         fakes, generator_tape = [], tf.GradientTape()  # records how the images are drawn
         for update in range(options.n_critic):  # line 2
             seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
             real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
             with generator_tape:
-                fakes.append(generator(latents[update], training=True))  # line 4; batch norm sees this batch alone
+                fakes.append(generator(latents[update], training=not alone))  # line 4, for batch norm one batch
             with tf.GradientTape() as tape:
                 both = tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2)
-                real_scores, fake_scores = (pick_scores(scores, latents[update]) for scores in both)
-                critic_loss = critic_objective(real_scores, fake_scores)  # line 5
+                scores = [pick_scores(part, latents[update]) for part in both]
+                critic_loss = critic_objective(*scores)  # line 5
                 if recipe.penalty:
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
-        seed_dropout(critic, seeds[-1])
-        with generator_tape:  # line 9: new images, or those of the critic's updates again
-            fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]
-            scores = pick_scores(critic(tf.concat(fakes, 0), training=True), latents[-len(fakes) :])
-            generator_loss = generator_objective(scores)  # line 10
-        update_generator(generator_tape.gradient(generator_loss, generator.trainable_variables))  # line 11
-        training.sums.assign_add([wasserstein_estimate(real_scores, fake_scores), critic_loss, generator_loss])
+            training.sums.assign_add(tf.stack([wasserstein_estimate(*scores), critic_loss, 0.0]) / options.n_critic)
+        if not alone:
+            seed_dropout(critic, seeds[-1])
+            with generator_tape:  # line 9: new images, or those of the critic's updates again
+                fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]
+                scores = pick_scores(critic(tf.concat(fakes, 0), training=True), latents[-len(fakes) :])
+                generator_loss = generator_objective(scores)  # line 10
+            update_generator(generator_tape.gradient(generator_loss, generator.trainable_variables))  # line 11
+            training.sums.assign_add([0.0, 0.0, generator_loss])
         training.iteration.assign_add(1)
 
     draw = functools.partial(draw_numbers, training, options, len(images), labels)
@@ -296,9 +296,8 @@ def build_training(options, labels=DIGITS):
     training.generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
     training.critic_optimizer.build(critic.trainable_variables)
     training.generator_optimizer.build(generator.trainable_variables)
-    training.bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else None
-    if training.bounds:
-        clip_weights(critic, training.bounds, recipe.centred)
+    training.bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else []
+    clip_weights(critic, training.bounds, recipe.centred)
     training.iteration = tf.Variable(0, dtype=tf.int64)  # how many are done; XLA on a GPU cannot use int32 variables
     estimate = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
     training.columns = estimate, "critic_loss", "generator_loss"
@@ -323,9 +322,9 @@ def train(dataset, options=None):
         training = build_training(options, labels)
     about = run_files.describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
-    total = options.epochs * epoch_length
-    iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
-    judge = epoch_figures.prepare(training, dataset, options.seed)  # how good are the digits?
+    data = dataset.train_images, options, options.epochs * epoch_length, dataset.train_labels
+    iterate, improve_critic = compile_iteration(training, *data), compile_iteration(training, *data, alone=True)
+    judge = epoch_figures.prepare(training, dataset, options.seed, improve_critic, epoch_length)  # how good are they?
     with training_run(training, options, about, epoch_length, judge) as run:  # resumes, reports, saves
         for _ in run.iterations():
             iterate()

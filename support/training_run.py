@@ -87,7 +87,7 @@ class TrainingRun:
             if epoch_ends:
                 self.training.sums.assign([0.0] * len(figures))
                 samples = next(draw_digits(self.training.average, 100, self.options.seed))
-                figures |= self.judge() if self.saved.writes else {}
+                figures |= self.judge()  # on all machines: it trains the critic
                 self.saved.save_epoch(done, figures, samples, self.options.tensorboard)
             self.saved.save_checkpoint(done)
             if epoch_ends:

@@ -14,7 +14,7 @@ from support.labels import labels_of
 from support.machine.devices import tf
 
 PAIRS = 500  # points at which the slope of the critic is measured
-PART = 500  # images at a time: limits the memory
+PART_OF_EPOCH = 20  # the critic is trained for the digits for a twentieth of an epoch
 WORDS = {  # name and form of each figure in a line
     "frechet_distance": ("Fréchet distance", ".3f"),
     "sliced_wasserstein": ("sliced Wasserstein distance", ".4f"),
@@ -22,16 +22,16 @@ WORDS = {  # name and form of each figure in a line
 }
 
 
-def prepare(training, dataset, seed):
+def prepare(training, dataset, seed, improve_critic, epoch_length):
     """A function without arguments that returns figures of the generator's running average, floats by name.
 
     "wasserstein_in_pixels": only for a WGAN, see that function. "frechet_distance": only for MNIST, from its test
     images, as in evaluate_digits.py. "sliced_wasserstein": for other data, from the test images or, if there are none,
     the training images. Lower is better in all three.
 
-    training: what build_training returns. JUDGED digits are drawn, fewer if the dataset has fewer images, always from
-    the same latent vectors. A generator with labels is asked for those of random training images. These images are also
-    the real ones of the estimate.
+    training: what build_training returns. improve_critic(): an iteration that updates its critic alone. epoch_length:
+    in iterations. JUDGED digits are drawn, fewer if the dataset has fewer images, always from the same latent vectors.
+    A generator with labels is asked for those of random training images.
     """
     from support.evaluation import figures  # here, because importing scipy and scikit-learn would delay --help
 
@@ -46,8 +46,8 @@ def prepare(training, dataset, seed):
     def judge():
         fake, found = np.concatenate(list(draw_digits(training.average, len(chosen), seed, digits=asked))), {}
         if training.columns[0] == "wasserstein_estimate":
-            real = dataset.train_images[chosen]
-            found["wasserstein_in_pixels"] = wasserstein_in_pixels(training.critic, real, fake, choices)
+            pairs = dataset.train_images[chosen[:PAIRS]], fake[:PAIRS], choices[:PAIRS]
+            found["wasserstein_in_pixels"] = wasserstein_in_pixels(training, improve_critic, epoch_length, *pairs)
         if not is_mnist:
             return found | {"sliced_wasserstein": figures.sliced_wasserstein(fake, unseen)}
         return found | {"frechet_distance": distance()(fake)}
@@ -68,40 +68,50 @@ def distance_from_mnist():
     return lambda digits: figures.frechet_of_statistics(*statistics(digits), *real)
 
 
-def wasserstein_in_pixels(critic, real, fake, choices):
-    """(E[C(real)] - E[C(fake)]) / K: an estimate of the Wasserstein-1 distance, with pixels in [0, 1], a float.
+def wasserstein_in_pixels(training, improve_critic, epoch_length, real, fake, choices):
+    """An estimate of the Wasserstein-1 distance of the digits from the real ones, with pixels in [0, 1], a float.
 
-    The difference of the scores is K times the distance if no critic with slopes up to K separates the images better.
-    The weights decide K, and it grows while they move to their bounds. So the difference alone cannot be compared
-    between epochs, or between settings. K is the mean length of the gradient of C at random points between the first
-    PAIRS real and generated images, where the gradient penalty measures it, too (Gulrajani et al. 2017).
+    The distance is the largest (E[C(real)] - E[C(fake)]) / K of all critics C, K being the largest slope of C (equation
+    2 of Arjovsky et al. 2017). The critic of the run is not the best one for these digits: it was trained for the
+    newest weights of the generator, not for their average. So it is trained for the digits first, for a twentieth of an
+    epoch, with the random numbers and the learning rate of the first iterations. E[C(real)] - E[C(fake)] is the mean
+    over these updates, each time before the update. Then the state of the run is restored.
 
-    It is not a bound. Some slopes are larger than the mean, and the critic of a short training run is not the best one:
-    both make the estimate wrong, in different directions. But it depends on neither the units of the scores nor on the
-    number of images, as the distance between two sets of images does. It can be negative.
+    The difference of the scores alone cannot be compared between epochs, because K grows while the weights move to
+    their bounds. K is measured by mean_slope, with `real`, `fake` and `choices`.
+
+    It is not a bound. Some slopes are larger than the mean, and the critic is still not the best one: both make the
+    estimate wrong, in different directions. It depends neither on the units of the scores nor on the number of images,
+    unlike the distance between two sets of images. It can be negative.
+    """
+    before = [np.asarray(variable).copy() for variable in training.variables]
+    iterations = 1 + epoch_length // PART_OF_EPOCH
+    training.iteration.assign(0)
+    training.sums.assign(tf.zeros_like(training.sums))
+    for _ in range(iterations):
+        improve_critic()
+    difference, slope = training.sums.numpy()[0] / iterations, mean_slope(training.critic, real, fake, choices)
+    for variable, value in zip(training.variables, before, strict=True):
+        variable.assign(value)
+    return difference / slope if slope else 0.0
+
+
+def mean_slope(critic, real, fake, choices):
+    """How steep the critic is, scores per pixel in [0, 1]: a float.
+
+    The mean length of its gradient at random points between pairs of real and generated images, where the gradient
+    penalty measures it, too (Gulrajani et al. 2017).
 
     critic: images [n, 28, 28, 1] in [-1, 1] -> scores [n, labels]. real, fake: uint8 [n, 28, 28]. choices: int [n],
     which score is the one of a real image and of the generated image with the same number.
     """
-
-    def score(images, choices):
-        return tf.gather(critic(images, training=False), choices, batch_dims=1)
-
-    difference, slopes = [], []
-    part = np.random.default_rng(0).random([len(real), 1, 1, 1], np.float32)
-    with classifier.without_tf32():
-        for start in range(0, len(real), PART):
-            rows = slice(start, start + PART)
-            real_part, fake_part = (classifier.scaled(tf.constant(images[rows])) for images in (real, fake))
-            difference.append(score(real_part, choices[rows]) - score(fake_part, choices[rows]))
-            if start < PAIRS:
-                between = real_part + part[rows] * (fake_part - real_part)
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(between)
-                    scores = score(between, choices[rows])
-                slopes.append(tf.norm(tf.reshape(tape.gradient(scores, between), [len(between), -1]), axis=1))
-    slope = 2 * np.concatenate(slopes).mean()  # 2: from pixels in [-1, 1] to pixels in [0, 1]
-    return float(np.concatenate(difference).mean() / slope) if slope else 0.0
+    with classifier.without_tf32(), tf.GradientTape(watch_accessed_variables=False) as tape:
+        real, fake = (classifier.scaled(tf.constant(images)) for images in (real, fake))
+        between = real + np.random.default_rng(0).random([len(choices), 1, 1, 1], np.float32) * (fake - real)
+        tape.watch(between)
+        scores = tf.gather(critic(between, training=False), choices, batch_dims=1)
+    lengths = tf.norm(tf.reshape(tape.gradient(scores, between), [len(choices), -1]), axis=1)
+    return 2 * float(tf.reduce_mean(lengths))  # 2: from pixels in [-1, 1] to pixels in [0, 1]
 
 
 def real_distance():

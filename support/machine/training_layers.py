@@ -21,6 +21,16 @@ def mean(values):
     return tf.reduce_mean(tf.cast(values, tf.float64))
 
 
+def lower_rates(training, rate, generator_rate, total):
+    """Sets the learning rates of this iteration. From `rate`, the critic's falls to a fiftieth by iteration `total`.
+
+    That of the generator is `generator_rate` times as large.
+    """
+    rate *= 1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / total
+    training.critic_optimizer.learning_rate.assign(rate)
+    training.generator_optimizer.learning_rate.assign(rate * generator_rate)
+
+
 def seed_dropout(network, seed):
     """Makes the next random numbers of the Dropout layers of `network` a function of `seed`, two integers.
 
