@@ -180,6 +180,10 @@ def test_emnist_reads_upright(tmp_path, packed):
         load_dataset(tmp_path / "all")
 
 
+def read_folder(folder):
+    return read_images(folder, list_images(folder))
+
+
 def test_image_folder(tmp_path):
     for number, image in enumerate(TRAIN):
         save(tmp_path / f"digit_{number}.{'PNG' if number % 2 else 'png'}", image)
@@ -189,6 +193,7 @@ def test_image_folder(tmp_path):
     (tmp_path / "digit_5.png").mkdir()
     assert_same(load_dataset(tmp_path), labels=False, test=False)
     assert list_images(tmp_path) == ["digit_0.png", "digit_1.PNG", "digit_2.png", "digit_3.PNG", "digit_4.png"]
+    np.testing.assert_array_equal(read_folder(tmp_path), TRAIN)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "webp", "jpg", "jpeg"])
@@ -385,14 +390,15 @@ def test_the_first_bad_picture_is_named(tmp_path):
         save(tmp_path / f"{number}.png", image)
     save(tmp_path / "3.png", np.zeros((30, 29), np.uint8))
     write(tmp_path / "4.png", b"")
-    with pytest.raises(DataError, match=r"3\.png: 29x30 pixels"):
-        load_dataset(tmp_path)
+    for read in (load_dataset, read_folder):
+        with pytest.raises(DataError, match=r"3\.png: 29x30 pixels"):
+            read(tmp_path)
 
 
 def test_bad_image_folders(tmp_path):
     for folder in (tmp_path, tmp_path / "missing", write(tmp_path / "file.png", b"")):
         with pytest.raises(DataError, match="holds 0|cannot be read"):
-            read_images(folder, list_images(folder))
+            read_folder(folder)
         (tmp_path / "file.png").unlink(missing_ok=True)
 
 

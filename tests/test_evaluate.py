@@ -506,6 +506,11 @@ def test_a_source_that_cannot_train_is_refused_before_its_images_are_read(tmp_pa
     with pytest.raises(InputError, match="it has none"):
         read_source(folder, for_training=True)
     monkeypatch.setattr(sources, "draw_digits", lambda *_, **__: pytest.fail("drawn"))
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(784), keras.layers.Reshape((28, 28, 1))]).save(
+        tmp_path / "unlabelled.keras"
+    )
+    with pytest.raises(InputError, match="it has none"):
+        read_source(tmp_path / "unlabelled.keras", 200, for_training=True)
     with pytest.raises(InputError, match="128 images or more, but there are 127"):
         read_source(labelled_generator(tmp_path / "a.keras"), 127, for_training=True)
 

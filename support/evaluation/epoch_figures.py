@@ -14,7 +14,7 @@ from support.labels import labels_of
 from support.machine.devices import tf
 
 PAIRS = 500  # points at which the slope of the critic is measured
-PART_OF_EPOCH = 20  # the critic is trained for the digits for a twentieth of an epoch
+PART_OF_EPOCH = 20  # the critic is trained on the digits during a twentieth of an epoch
 WORDS = {  # name and form of each figure in a line
     "frechet_distance": ("Fréchet distance", ".3f"),
     "sliced_wasserstein": ("sliced Wasserstein distance", ".4f"),
@@ -73,8 +73,8 @@ def wasserstein_in_pixels(training, improve_critic, epoch_length, real, fake, ch
 
     The distance is the largest (E[C(real)] - E[C(fake)]) / K of all critics C, K being the largest slope of C (equation
     2 of Arjovsky et al. 2017). The critic of the run is not the best one for these digits: it was trained for the
-    newest weights of the generator, not for their average. So it is trained for the digits first, for a twentieth of an
-    epoch, with the random numbers and the learning rate of the first iterations. E[C(real)] - E[C(fake)] is the mean
+    newest weights of the generator, not for their average. So it is first trained on the digits during a twentieth of
+    an epoch, with the random numbers and the learning rate of the first iterations. E[C(real)] - E[C(fake)] is the mean
     over these updates, each time before the update. Then the state of the run is restored.
 
     The difference of the scores alone cannot be compared between epochs, because K grows while the weights move to

@@ -42,6 +42,19 @@ def seed_dropout(network, seed):
             state.assign(tf.cast(randomness.fold_in(seed, number), state.dtype))
 
 
+def _fused_batch_norm(layer, inputs):
+    """The outputs of a layer of batch norm in training, by one operation; updates its moving statistics."""
+    pixels = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+    values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=pixels, scale=layer.gamma.value, offset=layer.beta.value, mean=[], variance=[], epsilon=layer.epsilon
+    )
+    count = math.prod(pixels.shape[:-1])
+    variance *= (count - 1) / count  # the operation divides by count - 1, Keras by count
+    for moving, now in ((layer.moving_mean, average), (layer.moving_variance, variance)):
+        moving.assign(moving.value * layer.momentum + now * (1 - layer.momentum))
+    return tf.reshape(values, inputs.shape)
+
+
 @functools.cache
 def training_layers():
     """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
@@ -58,15 +71,7 @@ def training_layers():
             usual = self.axis in (-1, len(inputs.shape) - 1) and self.scale and self.center and not self.synchronized
             if not (usual and training and self.trainable and inputs.shape[0]) or mask is not None:
                 return super().call(inputs, training=training, mask=mask)
-            pixels = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
-            values, average, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-                x=pixels, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[], epsilon=self.epsilon
-            )
-            count = math.prod(pixels.shape[:-1])
-            variance *= (count - 1) / count  # the operation divides by count - 1, Keras by count
-            for moving, now in ((self.moving_mean, average), (self.moving_variance, variance)):
-                moving.assign(moving.value * self.momentum + now * (1 - self.momentum))
-            return tf.reshape(values, inputs.shape)
+            return _fused_batch_norm(self, inputs)
 
     class LeakyReLU(keras.layers.LeakyReLU):
         """LeakyReLU whose gradient needs only its output, so TensorFlow can fuse it with the convolution before it.

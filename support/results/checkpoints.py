@@ -17,7 +17,7 @@ from support.results.files import flush, write_whole
 from support.results.ownership import is_ours
 
 KEPT = 2
-# Options that a resumed run may change: those that the step "train" does not use alone, and these.
+# Options that a resumed run may change: those that are not marked as options of the step "train", and these.
 MAY_CHANGE = {item.name for item in fields(Options) if "train" not in (item.metadata.get("step") or ())}
 MAY_CHANGE |= {"epochs", "data", "resume", "summary", "tensorboard", "worker_timeout"}
 DECIDE = ("options", "recipe", "data")  # the groups of a record in which two different runs differ
