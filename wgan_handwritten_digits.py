@@ -229,14 +229,13 @@ def update_average(training):
         average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
 
-def compile_iteration(training, images, options, total, labels=None, alone=False):
+def compile_iteration(training, images, options, total, labels=None):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    images: uint8 [n, 28, 28], real. labels: int [n], for cwgan. total: iterations of the run. alone: update the critic
-    alone, for images of the generator's running average. Comments have the lines of algorithm 1 of the paper.
+    With critic_only=True, it updates the critic alone, for images of the generator's running average. images: uint8 [n,
+    28, 28], real. total: iterations of the run. labels: int [n], for cwgan. Comments: lines of the paper's algorithm 1.
     """
     recipe, critic = RECIPES[options.recipe], training.critic
-    generator = training.average if alone else training.generator
     critic_objective, generator_objective = OBJECTIVES[recipe.objective]
 
     @replicas.update  # compiled; averages the gradients over several GPUs
@@ -246,10 +245,11 @@ def compile_iteration(training, images, options, total, labels=None, alone=False
 
     @replicas.update
     def update_generator(gradients):
-        training.generator_optimizer.apply(gradients, generator.trainable_variables)
+        training.generator_optimizer.apply(gradients, training.generator.trainable_variables)
         update_average(training)
 
-    def iterate(real_images, chosen, latents, seeds):
+    def iterate(real_images, chosen, latents, seeds, critic_only):
+        generator = training.average if critic_only else training.generator
         if recipe.decay:
             lower_rates(training, options.learning_rate, recipe.generator_rate, total)
         fakes, generator_tape = [], tf.GradientTape()  # records how the images are drawn
@@ -257,7 +257,7 @@ def compile_iteration(training, images, options, total, labels=None, alone=False
             seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
             real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
             with generator_tape:
-                fakes.append(generator(latents[update], training=not alone))  # line 4, for batch norm one batch
+                fakes.append(generator(latents[update], training=not critic_only))  # line 4, for batch norm one batch
             with tf.GradientTape() as tape:
                 both = tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2)
                 scores = [pick_scores(part, latents[update]) for part in both]
@@ -266,7 +266,7 @@ def compile_iteration(training, images, options, total, labels=None, alone=False
                     critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update])
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
             training.sums.assign_add(tf.stack([wasserstein_estimate(*scores), critic_loss, 0.0]) / options.n_critic)
-        if not alone:
+        if not critic_only:
             seed_dropout(critic, seeds[-1])
             with generator_tape:  # line 9: new images, or those of the critic's updates again
                 fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]
@@ -277,7 +277,7 @@ def compile_iteration(training, images, options, total, labels=None, alone=False
         training.iteration.assign_add(1)
 
     draw = functools.partial(draw_numbers, training, options, len(images), labels)
-    statistics = [value for value in [*generator.variables, *training.average.variables] if "moving_" in value.name]
+    statistics = [*training.generator.non_trainable_variables, *training.average.non_trainable_variables]
     return replicas.compile_for_all(iterate, images[..., None], draw, [*statistics, training.sums])
 
 
@@ -322,9 +322,9 @@ def train(dataset, options=None):
         training = build_training(options, labels)
     about = run_files.describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
-    data = dataset.train_images, options, options.epochs * epoch_length, dataset.train_labels
-    iterate, improve_critic = compile_iteration(training, *data), compile_iteration(training, *data, alone=True)
-    judge = epoch_figures.prepare(training, dataset, options.seed, improve_critic, epoch_length)  # how good are they?
+    total = options.epochs * epoch_length
+    iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
+    judge = epoch_figures.prepare(training, dataset, options.seed, iterate, epoch_length)  # how good are the digits?
     with training_run(training, options, about, epoch_length, judge) as run:  # resumes, reports, saves
         for _ in run.iterations():
             iterate()

@@ -44,11 +44,12 @@ def estimate(critic, real, fake, choices=None):
         scores = critic(tf.constant(np.float32(images[..., None]) / 127.5 - 1), training=True).numpy()
         return scores[np.arange(len(images)), choices].mean(dtype=np.float64)
 
-    def improve_critic():
+    def iterate(critic_only):
+        assert critic_only
         sums.assign_add([score(real) - score(fake), 0, 0])
         iteration.assign_add(1)
 
-    found = epoch_figures.wasserstein_in_pixels(training, improve_critic, 40, real, fake, choices)
+    found = epoch_figures.wasserstein_in_pixels(training, iterate, 40, real, fake, choices)
     assert (iteration.numpy(), *sums.numpy()) == (7, 0, 0, 0)
     return found
 
@@ -106,11 +107,11 @@ def test_the_estimate_tells_digits_from_noise_and_leaves_no_trace(recipe):
         if trained:
             pretrained = "cwgan" if asked else "wgan"
             training.average = keras.models.load_model(ROOT / f"saved_models/pretrained/{pretrained}/generator.keras")
-        improve_critic = wgan.compile_iteration(training, images, options, 99, labels, alone=True)
+        iterate = wgan.compile_iteration(training, images, options, 99, labels)
         fake = np.concatenate(list(draw_digits(training.average, PAIRS, 1, digits=asked)))
         before = [np.asarray(variable).copy() for variable in training.variables]
         pairs = images, fake, np.array(asked or [0] * PAIRS)
-        found.append(epoch_figures.wasserstein_in_pixels(training, improve_critic, 400, *pairs))
+        found.append(epoch_figures.wasserstein_in_pixels(training, iterate, 400, *pairs))
         for value, variable in zip(before, training.variables, strict=True):
             np.testing.assert_array_equal(value, np.asarray(variable))
     assert found[0] > 2 * found[1] > 0
@@ -160,8 +161,8 @@ def judged_again(dataset, folder, recipe):
         for number, variable in enumerate(training.variables):
             variable.assign(file[f"variable_{number}"])
     length = len(dataset.train_images) // 16
-    improve = wgan.compile_iteration(training, dataset.train_images, options, length, dataset.train_labels, alone=True)
-    return epoch_figures.prepare(training, dataset, options.seed, improve, length)()
+    iterate = wgan.compile_iteration(training, dataset.train_images, options, length, dataset.train_labels)
+    return epoch_figures.prepare(training, dataset, options.seed, iterate, length)()
 
 
 @pytest.mark.slow

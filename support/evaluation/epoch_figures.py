@@ -22,16 +22,16 @@ WORDS = {  # name and form of each figure in a line
 }
 
 
-def prepare(training, dataset, seed, improve_critic, epoch_length):
+def prepare(training, dataset, seed, iterate, epoch_length):
     """A function without arguments that returns figures of the generator's running average, floats by name.
 
     "wasserstein_in_pixels": only for a WGAN, see that function. "frechet_distance": only for MNIST, from its test
     images, as in evaluate_digits.py. "sliced_wasserstein": for other data, from the test images or, if there are none,
     the training images. Lower is better in all three.
 
-    training: what build_training returns. improve_critic(): an iteration that updates its critic alone. epoch_length:
-    in iterations. JUDGED digits are drawn, fewer if the dataset has fewer images, always from the same latent vectors.
-    A generator with labels is asked for those of random training images.
+    training: what build_training returns. iterate: what compile_iteration returns. epoch_length: in iterations. JUDGED
+    digits are drawn, fewer if the dataset has fewer images, always from the same latent vectors. A generator with
+    labels is asked for those of random training images.
     """
     from support.evaluation import figures  # here, because importing scipy and scikit-learn would delay --help
 
@@ -47,7 +47,7 @@ def prepare(training, dataset, seed, improve_critic, epoch_length):
         fake, found = np.concatenate(list(draw_digits(training.average, len(chosen), seed, digits=asked))), {}
         if training.columns[0] == "wasserstein_estimate":
             pairs = dataset.train_images[chosen[:PAIRS]], fake[:PAIRS], choices[:PAIRS]
-            found["wasserstein_in_pixels"] = wasserstein_in_pixels(training, improve_critic, epoch_length, *pairs)
+            found["wasserstein_in_pixels"] = wasserstein_in_pixels(training, iterate, epoch_length, *pairs)
         if not is_mnist:
             return found | {"sliced_wasserstein": figures.sliced_wasserstein(fake, unseen)}
         return found | {"frechet_distance": distance()(fake)}
@@ -68,7 +68,7 @@ def distance_from_mnist():
     return lambda digits: figures.frechet_of_statistics(*statistics(digits), *real)
 
 
-def wasserstein_in_pixels(training, improve_critic, epoch_length, real, fake, choices):
+def wasserstein_in_pixels(training, iterate, epoch_length, real, fake, choices):
     """An estimate of the Wasserstein-1 distance of the digits from the real ones, with pixels in [0, 1], a float.
 
     The distance is the largest (E[C(real)] - E[C(fake)]) / K of all critics C, K being the largest slope of C (equation
@@ -89,7 +89,7 @@ def wasserstein_in_pixels(training, improve_critic, epoch_length, real, fake, ch
     training.iteration.assign(0)
     training.sums.assign(tf.zeros_like(training.sums))
     for _ in range(iterations):
-        improve_critic()
+        iterate(critic_only=True)
     difference, slope = training.sums.numpy()[0] / iterations, mean_slope(training.critic, real, fake, choices)
     for variable, value in zip(training.variables, before, strict=True):
         variable.assign(value)

@@ -144,23 +144,22 @@ def describe():
 
 
 def compile_for_all(iterate, images, draw_numbers, averages):
-    """A function without arguments that does one iteration on every replica, in one compiled call.
+    """A function that does one iteration on every replica, in one compiled call. Its argument is critic_only=False.
 
-    iterate(images, *numbers, seeds): the iteration. images: an array, kept on each device. It is passed as an input;
-    embedding it in the graph would store it twice. draw_numbers(): tensors [updates, batch, ...] and last seeds
-    [updates, 2], the same on all replicas. Each replica takes its share of every batch and makes its own seeds.
-    averages: a list of float variables, set to their mean over the replicas after each iteration.
+    iterate(images, *numbers, seeds, critic_only): the iteration. images: an array, kept on each device; as a constant
+    of the graph it would be stored twice. draw_numbers(): tensors [updates, batch, ...] and last seeds [updates, 2],
+    the same on all replicas. averages: float variables, set to their mean over the replicas after each iteration.
     """
 
-    def iterate_on_replica(images):
+    def iterate_on_replica(images, critic_only):
         *numbers, seeds = draw_numbers()
-        iterate(images, *map(_share, numbers), _own_seeds(seeds))
+        iterate(images, *map(_share, numbers), _own_seeds(seeds), critic_only)
         _average(averages)
 
     function = tf.autograph.experimental.do_not_convert(iterate_on_replica)
     if not _cluster:
-        compiled = tf.function(function, jit_compile=use_xla(), autograph=False)
-        return _quiet_at_first(functools.partial(compiled, tf.constant(images)))
+        on_one = tf.function(function, jit_compile=use_xla(), autograph=False)
+        return _quiet_at_first(functools.partial(on_one, tf.constant(images)))
     places = _cluster.extended.worker_devices
 
     def place(context):
@@ -168,18 +167,19 @@ def compile_for_all(iterate, images, draw_numbers, averages):
             return tf.constant(images)
 
     copies = _cluster.experimental_distribute_values_from_function(place)
-    return _quiet_at_first(tf.function(lambda: _cluster.run(function, (copies,)), autograph=False))
+    on_all = tf.function(lambda critic_only: _cluster.run(function, (copies, critic_only)), autograph=False)
+    return _quiet_at_first(on_all)
 
 
 def _quiet_at_first(function):
-    """`function` in training_passes. Its first call, which compiles it, holds back TensorFlow's messages."""
-    compiled = False
+    """`function` in training_passes. The first call with each argument compiles it, without TensorFlow's messages."""
+    compiled = set()
 
-    def call():
-        nonlocal compiled
-        with contextlib.nullcontext() if compiled else devices.quiet_standard_error(), devices.training_passes():
-            function()
-        compiled = True
+    def call(critic_only=False):
+        known = critic_only in compiled
+        with contextlib.nullcontext() if known else devices.quiet_standard_error(), devices.training_passes():
+            function(critic_only)
+        compiled.add(critic_only)
 
     return call
 
