@@ -250,7 +250,7 @@ def compile_iteration(training, images, options, total, labels=None):
 
     def iterate(real_images, chosen, latents, seeds, critic_only):
         generator = training.average if critic_only else training.generator
-        if recipe.decay:
+        if recipe.decay and not critic_only:
             lower_rates(training, options.learning_rate, recipe.generator_rate, total)
         fakes, generator_tape = [], tf.GradientTape()  # records how the images are drawn
         for update in range(options.n_critic):  # line 2

@@ -14,7 +14,7 @@ from support.labels import labels_of
 from support.machine.devices import tf
 
 PAIRS = 500  # points at which the slope of the critic is measured
-PART_OF_EPOCH = 20  # the critic is trained on the digits during a twentieth of an epoch
+PART_OF_EPOCH = 10  # the critic is trained on the digits during a tenth of an epoch
 WORDS = {  # name and form of each figure in a line
     "frechet_distance": ("Fréchet distance", ".3f"),
     "sliced_wasserstein": ("sliced Wasserstein distance", ".4f"),
@@ -73,24 +73,25 @@ def wasserstein_in_pixels(training, iterate, epoch_length, real, fake, choices):
 
     The distance is the largest (E[C(real)] - E[C(fake)]) / K of all critics C, K being the largest slope of C (equation
     2 of Arjovsky et al. 2017). The critic of the run is not the best one for these digits: it was trained for the
-    newest weights of the generator, not for their average. So it is first trained on the digits during a twentieth of
-    an epoch, with the random numbers and the learning rate of the first iterations. E[C(real)] - E[C(fake)] is the mean
-    over these updates, each time before the update. Then the state of the run is restored.
+    newest weights of the generator, not for their average. So it is first trained on the digits during a tenth of an
+    epoch, with the learning rate of the moment and the random numbers of the first iterations. E[C(real)] - E[C(fake)]
+    is the mean over these updates, each time before the update. Then the state of the run is restored.
 
     The difference of the scores alone cannot be compared between epochs, because K grows while the weights move to
-    their bounds. K is measured by mean_slope, with `real`, `fake` and `choices`.
+    their bounds. K is the mean of mean_slope before and after these updates, with `real`, `fake` and `choices`.
 
     It is not a bound. Some slopes are larger than the mean, and the critic is still not the best one: both make the
     estimate wrong, in different directions. It depends neither on the units of the scores nor on the number of images,
     unlike the distance between two sets of images. It can be negative.
     """
     before = [np.asarray(variable).copy() for variable in training.variables]
-    iterations = 1 + epoch_length // PART_OF_EPOCH
+    slopes, iterations = [mean_slope(training.critic, real, fake, choices)], 1 + epoch_length // PART_OF_EPOCH
     training.iteration.assign(0)
     training.sums.assign(tf.zeros_like(training.sums))
     for _ in range(iterations):
         iterate(critic_only=True)
-    difference, slope = training.sums.numpy()[0] / iterations, mean_slope(training.critic, real, fake, choices)
+    slopes.append(mean_slope(training.critic, real, fake, choices))
+    difference, slope = training.sums.numpy()[0] / iterations, sum(slopes) / 2
     for variable, value in zip(training.variables, before, strict=True):
         variable.assign(value)
     return difference / slope if slope else 0.0
