@@ -232,8 +232,8 @@ def update_average(training):
 def compile_iteration(training, images, options, total, labels=None):
     """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
 
-    With critic_only=True, it updates the critic alone, for images of the generator's running average. images: uint8 [n,
-    28, 28], real. total: iterations of the run. labels: int [n], for cwgan. Comments: lines of the paper's algorithm 1.
+    With critic_only=True, it updates the critic alone, on images of the generator's running average. images: real,
+    uint8 [n, 28, 28]. labels: int [n], for cwgan. total: iterations of the run. Comments name lines of algorithm 1.
     """
     recipe, critic = RECIPES[options.recipe], training.critic
     critic_objective, generator_objective = OBJECTIVES[recipe.objective]

@@ -4,7 +4,8 @@ python benchmarks/epochs.py time wgan cwgan wgan-gp     minutes until the digits
 python benchmarks/epochs.py estimate wgan cwgan         do the Wasserstein estimates fall as the digits get better?
                                                         results/estimate.png
 
-A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: copies of history.csv.
+A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: copies of history.csv. An estimate that a
+history lacks for some epochs is left out.
 """
 
 import csv
@@ -35,9 +36,9 @@ def histories(name):
 
 
 def read_history(path):
-    """The rows of a history.csv: a dictionary of floats for each epoch."""
+    """The rows of a history.csv: a dictionary of floats for each epoch, without the empty cells."""
     rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-    return [{key: float(value) for key, value in row.items()} for row in rows]
+    return [{key: float(value) for key, value in row.items() if value} for row in rows]
 
 
 def seconds_until(run, level):
@@ -64,11 +65,12 @@ def correlations(names):
     """The table: Spearman's correlation of each estimate with the Fréchet distance over the epochs, for each seed."""
     lines = [f"| run | epochs | {' | '.join(ESTIMATES.values())} |", "|---" * (len(ESTIMATES) + 2) + "|"]
     for name in names:
-        runs, cells = histories(name), []
+        runs = [[row for row in run if row.keys() >= ESTIMATES.keys()] for run in histories(name)]
+        lengths, cells = sorted({len(run) for run in runs}), []
         for column in ESTIMATES:
             found = [spearmanr(_column(run, column), _column(run, "frechet_distance")).statistic for run in runs]
             cells.append(", ".join(f"{value:.2f}" for value in found))
-        lines.append(f"| {name} | {len(runs[0])} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {', '.join(map(str, lengths))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -99,7 +101,7 @@ def draw_estimates(names):
     figure = Figure(figsize=(8, 7.5), layout="constrained")
     for axis, (column, title) in zip(figure.subplots(len(columns), sharex=True), columns.items(), strict=True):
         for name in names:
-            run = histories(name)[0]
+            run = [row for row in histories(name)[0] if column in row]
             axis.plot(_column(run, "epoch"), _column(run, column), marker="o", markersize=3, label=name)
         axis.set(title=title)
         if column != "wasserstein_estimate":

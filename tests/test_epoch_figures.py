@@ -95,6 +95,39 @@ def test_each_label_has_its_own_score():
     assert estimate(critic, real, fake, choices) == pytest.approx(28 * 20 / 255, rel=1e-4)
 
 
+def test_the_critic_learns_the_digits_for_a_tenth_of_an_epoch_and_its_slope_is_the_mean_of_before_and_after():
+    """The slope of this critic grows from 1 to 5 while it learns. The difference of the scores is always 1.5."""
+    images, seen = random_images(0), []
+    sums, iteration = tf.Variable(tf.zeros(3, tf.float64)), tf.Variable(7, dtype=tf.int64)
+    factor = tf.Variable(1.0)
+    training = SimpleNamespace(critic=None, sums=sums, iteration=iteration, variables=[sums, iteration, factor])
+    training.critic = lambda images, training: factor * images[:, 3, 4]
+
+    def iterate(critic_only):
+        assert critic_only
+        seen.append(int(iteration))
+        sums.assign_add([1.5, 0, 0])
+        iteration.assign_add(1)
+        factor.assign_add(1.0)
+
+    found = epoch_figures.wasserstein_in_pixels(training, iterate, 30, images, images, np.zeros(len(images), int))
+    assert seen == [0, 1, 2, 3] and float(factor) == 1
+    assert found == pytest.approx(1.5 / (2 * (1 + 5) / 2))  # 2: from pixels in [-1, 1] to pixels in [0, 1]
+
+
+def test_the_critic_learns_them_with_the_learning_rate_of_the_moment():
+    options = wgan.complete(wgan.Options(batch_size=8), wgan.RECIPES)
+    training = wgan.build_training(options)
+    iterate = wgan.compile_iteration(training, random_images(0), options, 99)
+    training.critic_optimizer.learning_rate.assign(1e-5)
+    before, generator = training.critic.get_weights(), training.generator.get_weights()
+    iterate(critic_only=True)
+    moved = [abs(new - old).max() for new, old in zip(training.critic.get_weights(), before, strict=True)]
+    assert 0 < max(moved) < 5e-4
+    for new, old in zip(training.generator.get_weights(), generator, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [name for name, recipe in wgan.RECIPES.items() if recipe.objective == "wasserstein"])
 def test_the_estimate_tells_digits_from_noise_and_leaves_no_trace(recipe):

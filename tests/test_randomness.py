@@ -83,7 +83,9 @@ def test_an_iteration_is_the_same_with_xla_up_to_rounding(monkeypatch, images, r
     for xla in (False, True):
         monkeypatch.setattr(replicas, "use_xla", lambda xla=xla: xla)
         training = with_plain_gradients(wgan.build_training(asked), 1e-4)
-        wgan.compile_iteration(training, images, asked, 10, np.arange(len(images)) % 10)()
+        iterate = wgan.compile_iteration(training, images, asked, 10, np.arange(len(images)) % 10)
+        iterate()
+        iterate(critic_only=True)
         networks = (*training.critic.weights, *training.generator.weights, *training.average.weights)
         after.append([training.sums.numpy(), *(weight.numpy() for weight in networks)])
     for without, compiled in zip(*after, strict=True):

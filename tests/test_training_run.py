@@ -47,7 +47,8 @@ def test_the_stop_button_of_a_notebook_saves_and_the_run_can_be_resumed(few, tmp
 
         def iterate_and_stop(critic_only=False):
             iterate(critic_only)
-            calls.extend([] if critic_only else [1])
+            if not critic_only:
+                calls.append(1)
             if len(calls) == 3:
                 signal.raise_signal(signal.SIGINT)
 

@@ -74,8 +74,8 @@ def wasserstein_in_pixels(training, iterate, epoch_length, real, fake, choices):
     The distance is the largest (E[C(real)] - E[C(fake)]) / K of all critics C, K being the largest slope of C (equation
     2 of Arjovsky et al. 2017). The critic of the run is not the best one for these digits: it was trained for the
     newest weights of the generator, not for their average. So it is first trained on the digits during a tenth of an
-    epoch, with the learning rate of the moment and the random numbers of the first iterations. E[C(real)] - E[C(fake)]
-    is the mean over these updates, each time before the update. Then the state of the run is restored.
+    epoch, with the current learning rate and the random numbers of the first iterations. E[C(real)] - E[C(fake)] is the
+    mean over these updates, each time before the update. Then the state of the run is restored.
 
     The difference of the scores alone cannot be compared between epochs, because K grows while the weights move to
     their bounds. K is the mean of mean_slope before and after these updates, with `real`, `fake` and `choices`.
@@ -85,13 +85,14 @@ def wasserstein_in_pixels(training, iterate, epoch_length, real, fake, choices):
     unlike the distance between two sets of images. It can be negative.
     """
     before = [np.asarray(variable).copy() for variable in training.variables]
-    slopes, iterations = [mean_slope(training.critic, real, fake, choices)], 1 + epoch_length // PART_OF_EPOCH
+    iterations = 1 + epoch_length // PART_OF_EPOCH
+    slope_before = mean_slope(training.critic, real, fake, choices)
     training.iteration.assign(0)
     training.sums.assign(tf.zeros_like(training.sums))
     for _ in range(iterations):
         iterate(critic_only=True)
-    slopes.append(mean_slope(training.critic, real, fake, choices))
-    difference, slope = training.sums.numpy()[0] / iterations, sum(slopes) / 2
+    slope = (slope_before + mean_slope(training.critic, real, fake, choices)) / 2
+    difference = training.sums.numpy()[0] / iterations
     for variable, value in zip(training.variables, before, strict=True):
         variable.assign(value)
     return difference / slope if slope else 0.0
@@ -124,8 +125,8 @@ def real_distance():
 def outlook(history, recipe):
     """A line that says whether more epochs are worth it; "" if that is not known.
 
-    history: a dictionary for each epoch. The rule comes from three runs of wgan with 10 epochs and three with 60, and
-    from cwgan with 5 and with 25 epochs (benchmarks/results/search.md, part eleven).
+    history: a dictionary for each epoch. The rule comes from wgan with 10 and with 60 epochs, three runs of each
+    (benchmarks/results/search.md, part eleven), and from cwgan with 5 and with 25.
     """
     found, real = history[-1].get("frechet_distance"), real_distance()
     if recipe not in ("wgan", "cwgan") or found is None or real is None:

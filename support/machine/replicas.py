@@ -144,11 +144,11 @@ def describe():
 
 
 def compile_for_all(iterate, images, draw_numbers, averages):
-    """A function that does one iteration on every replica, in one compiled call. Its argument is critic_only=False.
+    """A function that does one iteration on every replica, in one compiled call. It takes critic_only=False.
 
-    iterate(images, *numbers, seeds, critic_only): the iteration. images: an array, kept on each device; as a constant
-    of the graph it would be stored twice. draw_numbers(): tensors [updates, batch, ...] and last seeds [updates, 2],
-    the same on all replicas. averages: float variables, set to their mean over the replicas after each iteration.
+    iterate(images, *numbers, seeds, critic_only): the iteration. images: an array, kept on each device. It is passed as
+    an input; embedding it in the graph would store it twice. draw_numbers(): tensors [updates, batch, ...] and last
+    seeds [updates, 2], the same on all replicas. averages: float variables, set to their mean over the replicas.
     """
 
     def iterate_on_replica(images, critic_only):
@@ -172,12 +172,12 @@ def compile_for_all(iterate, images, draw_numbers, averages):
 
 
 def _quiet_at_first(function):
-    """`function` in training_passes. The first call with each argument compiles it, without TensorFlow's messages."""
+    """`function` in training_passes. The first call with each value compiles it, without TensorFlow's messages."""
     compiled = set()
 
     def call(critic_only=False):
-        known = critic_only in compiled
-        with contextlib.nullcontext() if known else devices.quiet_standard_error(), devices.training_passes():
+        quiet = contextlib.nullcontext() if critic_only in compiled else devices.quiet_standard_error()
+        with quiet, devices.training_passes():
             function(critic_only)
         compiled.add(critic_only)
 
