@@ -82,7 +82,8 @@ def wasserstein_in_pixels(training, iterate, epoch_length, real, fake, choices):
 
     It is not a bound. Some slopes are larger than the mean, and the critic is still not the best one: both make the
     estimate wrong, in different directions. It depends neither on the units of the scores nor on the number of images,
-    unlike the distance between two sets of images. It can be negative.
+    unlike the distance between two sets of images. It depends on the learning rate: compare only values of one run. It
+    can be negative.
     """
     before = [np.asarray(variable).copy() for variable in training.variables]
     iterations = 1 + epoch_length // PART_OF_EPOCH
