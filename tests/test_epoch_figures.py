@@ -190,9 +190,8 @@ def judged_again(dataset, folder, recipe):
     """The figures of the newest checkpoint of a run of `train`, with n_critic=1."""
     options = wgan.complete(wgan.Options(recipe=recipe, batch_size=16, epochs=1, n_critic=1), wgan.RECIPES)
     training = wgan.build_training(options)
-    with np.load(checkpoints.newest(folder / "training/checkpoints")) as file:
-        for number, variable in enumerate(training.variables):
-            variable.assign(file[f"variable_{number}"])
+    about = json.loads((folder / "training/run.json").read_text(encoding="utf-8"))["about"]
+    checkpoints.resume(folder / "training/checkpoints", training.variables, about, pytest.fail)
     length = len(dataset.train_images) // 16
     iterate = wgan.compile_iteration(training, dataset.train_images, options, length, dataset.train_labels)
     return epoch_figures.prepare(training, dataset, options.seed, iterate, length)()

@@ -42,8 +42,8 @@ def checksum(path):
 def test_the_stop_button_of_a_notebook_saves_and_the_run_can_be_resumed(few, tmp_path, monkeypatch):
     compile_iteration, calls = wgan.compile_iteration, []
 
-    def compile_and_stop(*arguments, **options):
-        iterate = compile_iteration(*arguments, **options)
+    def compile_and_stop(*arguments):
+        iterate = compile_iteration(*arguments)
 
         def iterate_and_stop(critic_only=False):
             iterate(critic_only)
