@@ -1,4 +1,7 @@
-"""Runs a command on a hostile input in this process and checks how it ends. Each input is a row of a table."""
+"""Runs a command on a hostile input in this process and checks how it ends. Each input is a row of a table.
+
+Makers prepare the input: file, folder, link, fifo and several return functions that put something into a folder.
+"""
 
 import contextlib
 import hashlib
@@ -24,6 +27,38 @@ class Row(NamedTuple):
     command: str  # "wgan ..." or "evaluate ...", split as a shell splits words
     status: int
     words: str  # the error line contains them; with status 0, any line
+
+
+def file(name, content="mine"):
+    """Makes a file, and the folders above it. content: text or bytes."""
+
+    def make(base):
+        path = _below(base, name)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return make
+
+
+def folder(name):
+    return lambda base: _below(base, name).mkdir()
+
+
+def link(name, target):
+    return lambda base: _below(base, name).symlink_to(target)
+
+
+def fifo(name):
+    return lambda base: os.mkfifo(_below(base, name))
+
+
+def several(*makers):
+    return lambda base: [make(base) for make in makers]
+
+
+def _below(base, name):
+    path = base / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def snapshot(folder):

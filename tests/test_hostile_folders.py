@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from conftest import ROOT
-from hostile import Row, check, snapshot
+from hostile import Row, check, fifo, file, folder, link, several, snapshot
 
 MODEL = shlex.quote(str(ROOT / "saved_models/pretrained/wgan/generator.keras"))
 GENERATE = f"wgan generate --images 20 --model {MODEL}"
@@ -18,37 +18,6 @@ INTO = f"{GENERATE} --images-dir images"
 WALK = f"wgan interpolate --walk 1,2 --frames 2 --model {MODEL} --models-dir"
 WORKING = "images/.wgan_handwritten_digits"
 NOT_OURS, NO_FOLDER = "was not written by this program", "choose another"
-
-
-def file(name, text="mine"):
-    """A function that puts a file of that name into a folder, and the folders above it."""
-
-    def make(folder):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    return make
-
-
-def folder(name):
-    return lambda base: (base / name).mkdir(parents=True)
-
-
-def link(name, target):
-    def make(base):
-        (base / name).parent.mkdir(parents=True, exist_ok=True)
-        (base / name).symlink_to(target)
-
-    return make
-
-
-def fifo(name):
-    def make(base):
-        (base / name).parent.mkdir(parents=True, exist_ok=True)
-        os.mkfifo(base / name)
-
-    return make
 
 
 def rename(name, target):
@@ -59,10 +28,6 @@ def rename(name, target):
         (base / name).symlink_to(base / target)
 
     return make
-
-
-def both(*makers):
-    return lambda base: [make(base) for make in makers]
 
 
 def manifest(**entries):
@@ -79,7 +44,7 @@ def without_right(name, mode):
     return make
 
 
-OURS = both(manifest(images=9), *(file(f"images/digit_0000{number}.png", "old") for number in range(9)))
+OURS = several(manifest(images=9), *(file(f"images/digit_0000{number}.png", "old") for number in range(9)))
 LONG = "a" * 300
 ROWS = [
     # --images-dir itself
@@ -88,7 +53,7 @@ ROWS = [
     Row("a dangling link", link("images", "none"), INTO, 2, NO_FOLDER),
     Row("below a dangling link", link("images", "none"), f"{GENERATE} --images-dir images/below", 2, NO_FOLDER),
     Row("a link in a circle", link("images", "images"), INTO, 2, NO_FOLDER),
-    Row("a link to a folder", both(folder("real"), link("images", "real")), INTO, 0, "20 digits"),
+    Row("a link to a folder", several(folder("real"), link("images", "real")), INTO, 0, "20 digits"),
     Row("a FIFO", fifo("images"), INTO, 2, NO_FOLDER),
     Row("a device", None, f"{GENERATE} --images-dir /dev/null", 2, NO_FOLDER),
     Row("/proc", None, f"{GENERATE} --images-dir /proc/none", 2, NO_FOLDER),
@@ -112,13 +77,13 @@ ROWS = [
     Row("a .lock of the user's", file("images/.lock"), INTO, 0, "20 digits"),
     # The working folder
     Row("it is a file", file(WORKING), INTO, 2, NOT_OURS),
-    Row("it is a link", both(folder("other"), link(WORKING, "../other")), INTO, 2, NOT_OURS),
+    Row("it is a link", several(folder("other"), link(WORKING, "../other")), INTO, 2, NOT_OURS),
     Row("it is a dangling link", link(WORKING, "none"), INTO, 2, NOT_OURS),
     Row("it is a FIFO", fifo(WORKING), INTO, 2, NOT_OURS),
     Row("it holds a file", file(f"{WORKING}/notes.txt"), INTO, 2, NOT_OURS),
     Row("it holds a folder", file(f"{WORKING}/writing/notes.txt"), INTO, 2, NOT_OURS),
     Row("it holds a file named like ours", file(f"{WORKING}/swapping"), INTO, 2, NOT_OURS),
-    Row("it holds a link", both(folder("b"), link(f"{WORKING}/swapping", "../../b")), INTO, 2, NOT_OURS),
+    Row("it holds a link", several(folder("b"), link(f"{WORKING}/swapping", "../../b")), INTO, 2, NOT_OURS),
     Row("a part of none", folder(f"{WORKING}/writing-1-of-0"), INTO, 2, NOT_OURS),
     Row("a part of many", folder(f"{WORKING}/complete-of-99999999999"), INTO, 2, NOT_OURS),
     Row("it is empty", folder(WORKING), f"{INTO} --shard 1/2", 0, "when all shards are done"),
@@ -126,8 +91,8 @@ ROWS = [
     # Names of earlier versions, and of the user's
     Row("a folder .partial", file("images/.partial/notes.txt"), INTO, 0, "20 digits"),
     Row("a folder .complete", file("images/.complete/digit_00001.png"), INTO, 0, "20 digits"),
-    Row("a link .partial", both(file("b/c"), link("images/.partial", "../b")), INTO, 0, "20 digits"),
-    Row("a link .complete", both(file("b/c"), link("images/.complete", "../b")), INTO, 0, "20 digits"),
+    Row("a link .partial", several(file("b/c"), link("images/.partial", "../b")), INTO, 0, "20 digits"),
+    Row("a link .complete", several(file("b/c"), link("images/.complete", "../b")), INTO, 0, "20 digits"),
     Row("a temporary name", file("images/.movie.2024.partial.mp4"), INTO, 0, "20 digits"),
     Row("a manifest's name", file("images/.digits-1-of-2.json"), INTO, 0, "20 digits"),
     Row("a digit beyond ours", file("images/digit_00020.png"), INTO, 0, "20 digits"),
@@ -139,18 +104,18 @@ ROWS = [
     Row("a folder for a digit", folder("images/digit_00003.png"), INTO, 2, NOT_OURS),
     Row("a FIFO for a digit", fifo("images/digit_00003.png"), INTO, 2, NOT_OURS),
     Row("a dangling link for a digit", link("images/digit_00003.png", "none"), INTO, 2, NOT_OURS),
-    Row("a digit beside ours", both(OURS, file("images/digit_00009.png")), INTO, 2, "digit_00009.png"),
-    Row("a folder for one of ours", both(manifest(images=9), folder("images/digit_00003.png")), INTO, 2, NOT_OURS),
-    Row("a link for one of ours", both(manifest(images=9), link("images/digit_00003.png", "x")), INTO, 2, NOT_OURS),
+    Row("a digit beside ours", several(OURS, file("images/digit_00009.png")), INTO, 2, "digit_00009.png"),
+    Row("a folder for one of ours", several(manifest(images=9), folder("images/digit_00003.png")), INTO, 2, NOT_OURS),
+    Row("a link for one of ours", several(manifest(images=9), link("images/digit_00003.png", "x")), INTO, 2, NOT_OURS),
     Row(
         "a link for one that goes",
-        both(manifest(images=99), file("x"), link("images/digit_00090.png", "../x")),
+        several(manifest(images=99), file("x"), link("images/digit_00090.png", "../x")),
         *(INTO, 2, "digit_00090.png"),
     ),
     Row("ours", OURS, INTO, 0, "20 digits"),
     # The manifest
     *(
-        Row(f"a manifest {text[:30]}", both(OURS, file("images/digits.json", text)), INTO, 2, NOT_OURS)
+        Row(f"a manifest {text[:30]}", several(OURS, file("images/digits.json", text)), INTO, 2, NOT_OURS)
         for text in [
             *("", "{", "null", "[9]", "{}", "[" * 99_999, '{"a":' * 99_999),
             *(f'{{"images": {value}}}' for value in ("Infinity", "NaN", "1e400", "9.0", '"9"', "[9]", "{}")),
@@ -161,17 +126,17 @@ ROWS = [
     ),
     Row("a manifest of 10**30", manifest(images=10**30), INTO, 0, "20 digits"),
     *(
-        Row(f"a manifest of shard {shard}", both(OURS, manifest(images=9, shard=shard)), INTO, 0, "20 digits")
+        Row(f"a manifest of shard {shard}", several(OURS, manifest(images=9, shard=shard)), INTO, 0, "20 digits")
         for shard in ("text", 0, [1, 2, 3], [0.5, 1e400], {"a": 1}, [1, 0])  # no longer read
     ),
     Row("a folder for a manifest", folder("images/digits.json"), INTO, 2, "digits.json: " + NOT_OURS),
     Row("a FIFO for a manifest", fifo("images/digits.json"), INTO, 2, NOT_OURS),
-    Row("a link for a manifest", both(OURS, rename("images/digits.json", "a")), INTO, 2, NOT_OURS),
+    Row("a link for a manifest", several(OURS, rename("images/digits.json", "a")), INTO, 2, NOT_OURS),
     Row("a dangling link for a manifest", link("images/digits.json", "none"), INTO, 2, NOT_OURS),
     # A swap that was cut off
     Row("half a swap", folder(f"{WORKING}/swapping"), "evaluate images", 2, "finishes that"),
-    Row("half a swap", both(OURS, folder(f"{WORKING}/swapping")), "wgan train --data images", 2, "finishes that"),
-    Row("half a swap", both(OURS, folder(f"{WORKING}/swapping")), INTO, 0, "20 digits"),
+    Row("half a swap", several(OURS, folder(f"{WORKING}/swapping")), "wgan train --data images", 2, "finishes that"),
+    Row("half a swap", several(OURS, folder(f"{WORKING}/swapping")), INTO, 0, "20 digits"),
     # --models-dir
     Row("a file", file("models"), f"{WALK} models", 2, NO_FOLDER),
     Row("below a file", file("models"), f"{WALK} models/below/it", 2, NO_FOLDER),
@@ -179,7 +144,7 @@ ROWS = [
     Row("a FIFO", fifo("models"), f"{WALK} models", 2, NO_FOLDER),
     Row("a long name", None, f"{WALK} {LONG}", 2, NO_FOLDER),
     Row("inside our working folder", folder("images"), f"{WALK} {WORKING}/swapping", 2, NO_FOLDER),
-    Row("inside, by a link", both(folder(WORKING), link("a", WORKING)), f"{WALK} a/b", 2, NO_FOLDER),
+    Row("inside, by a link", several(folder(WORKING), link("a", WORKING)), f"{WALK} a/b", 2, NO_FOLDER),
     Row("the lock is a FIFO", fifo("models/.lock"), f"{WALK} models", 2, "not a regular file"),
     Row("a temporary name", file("models/training/.run.123.partial.json"), f"{WALK} models", 0, "a walk"),
     Row("no right to write", without_right("models", 0o555), f"{WALK} models", 2, NO_FOLDER),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import Row, check
+from hostile import Row, check, fifo, file, link, several
 from PIL import Image
 from test_bad_models import archive, edited
 
@@ -27,23 +27,7 @@ GREY = np.zeros((3, 28, 28), np.uint8)
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n"
 
 
-# ---- makers: each returns a function that puts one thing into a folder -----------------------------------------------
-
-
-def fifo(name):
-    return lambda folder: os.mkfifo(folder / name)
-
-
-def link(name, target):
-    return lambda folder: (folder / name).symlink_to(target)
-
-
-def file(name, content):
-    def make(folder):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-
-    return make
+# ---- makers, as in hostile.py: each returns a function that puts one thing into a folder ----------------------------
 
 
 def bound_socket(name):
@@ -62,14 +46,6 @@ def image(name, **options):
     def make(folder):
         (folder / name).parent.mkdir(exist_ok=True)
         Image.fromarray(GREY[0]).save(folder / name, **options)
-
-    return make
-
-
-def several(*makers):
-    def make(folder):
-        for maker in makers:
-            maker(folder)
 
     return make
 
