@@ -1,13 +1,15 @@
 """Signals: deferred ones are not lost, others end the work at once."""
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.command_line import interrupts
+from support.command_line import endings, interrupts
 from support.command_line.endings import report_error
 from support.command_line.interrupts import Interrupted
+from support.command_line.options import Options
 from support.machine.devices import tf
 
 
@@ -67,3 +69,16 @@ def test_advice_is_not_one_that_resume_refuses():
     assert lines[1].startswith("TensorFlow: ResourceExhaustedError; ")
     assert report_error(OSError(28, "full"), lines.append, ["train"], training=True) == 1
     assert "once that is fixed, --resume" in lines[2]
+
+
+def test_the_next_steps_are_commands_that_make_sense(monkeypatch, capsys):
+    def said(**given):
+        endings.say_next_steps(Options(**given))
+        return capsys.readouterr().err
+
+    assert "evaluate_digits.py 'my images'" in said(steps=("generate",), images_dir="my images")
+    assert said(steps=("generate",), shard=(2, 8)) == ""  # not yet a whole set
+    other = said(steps=("train", "generate"), data="fashion")  # the figures are about MNIST
+    assert "evaluate" not in other and "interpolate" in other
+    monkeypatch.setattr(os, "name", "nt")
+    assert 'evaluate_digits.py "my images"' in said(steps=("generate",), images_dir="my images")

@@ -37,14 +37,19 @@ def run_program(run, arguments, recipes, about, version):
 def say_next_steps(options):
     """Prints a line that suggests what to do with the results."""
     commands = []
-    if "generate" in options.steps:
-        commands.append(f"python evaluate_digits.py {shlex.quote(options.images_dir or options.npz)}")
+    if "generate" in options.steps and not options.shard and not options.data:  # a whole set of digits as in MNIST
+        commands.append(["python", "evaluate_digits.py", options.images_dir or options.npz])
     if "train" in options.steps:
-        folder = f" --models-dir {shlex.quote(options.models_dir)}" if options.models_dir != "saved_models" else ""
-        steps = ("interpolate",) if commands else ("generate", "interpolate")
-        commands += [f"python wgan_handwritten_digits.py {step}{folder}" for step in steps]
+        folder = ["--models-dir", options.models_dir] if options.models_dir != "saved_models" else []
+        steps = ("interpolate",) if "generate" in options.steps else ("generate", "interpolate")
+        commands += [["python", "wgan_handwritten_digits.py", step, *folder] for step in steps]
     if commands:
-        say(f"next: {'  or  '.join(commands)}")
+        say(f"next: {'  or  '.join(map(_quoted, commands))}")
+
+
+def _quoted(words):
+    """A command as one types it into this system's shell."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def report_error(error, print_line, arguments, training):
@@ -56,8 +61,7 @@ def report_error(error, print_line, arguments, training):
     if isinstance(error, InputError):
         status = 2
     elif isinstance(error, Interrupted):
-        command = [sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"]
-        again = subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+        again = _quoted([sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"])
         early = "; too early to save anything; the files of an earlier run are unchanged"
         more = {True: f"; resume with: python {again}", False: early, None: ""}[error.saved]
         line, status = f"stopped by {error}{more}", error.status

@@ -185,10 +185,6 @@ def read_options(arguments, recipes, description, version):
         if item.name in given and steps and not set(steps) & set(given["steps"]):
             names = " or ".join(map(repr, steps))
             parser.error(f"--{item.name.replace('_', '-')} needs the step {names}, which was not requested")
-    recipe = given.get("recipe", "wgan")
-    for name in given:
-        if getattr(recipes[recipe], name, "") is None:
-            parser.error(f"--{name.replace('_', '-')}: the recipe {recipe!r} does not use it")
     if given.get("model") and "train" in given["steps"]:
         parser.error("--model replaces the step 'train': leave 'train' out, as in `generate --model FILE`")
     if given.get("shard") and given["steps"] != ("generate",):
@@ -197,7 +193,10 @@ def read_options(arguments, recipes, description, version):
         given.setdefault("images_dir", None)
         if given.get("shard") or given.get("images", 0) > MOST_IN_ARRAY:
             parser.error(f"--npz: one file holds at most {MOST_IN_ARRAY:,} digits, and is written without --shard")
-    return complete(Options(**given), recipes)
+    try:
+        return complete(Options(**given), recipes)
+    except InputError as error:
+        parser.error(f"--{error}")
 
 
 def complete(options, recipes):
@@ -208,6 +207,9 @@ def complete(options, recipes):
     if options.recipe not in recipes:
         raise InputError(f"recipe: there is no {options.recipe!r}; the recipes are {', '.join(recipes)}")
     recipe = vars(recipes[options.recipe])
+    for name in recipe:
+        if recipe[name] is None and getattr(options, name, None) is not None:
+            raise InputError(f"{name.replace('_', '-')}: the recipe {options.recipe!r} does not use it")
     missing = {name for name in recipe if getattr(options, name, 0) is None}
     options = replace(options, **{name: recipe[name] for name in missing})
     values = {}
