@@ -1,13 +1,14 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
-# dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1"]
+# dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
+#                 "scikit-learn>=1.4", "scipy>=1.11"]
 # ///
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
     python wgan_handwritten_digits.py                    train on MNIST, save the models, write 25,000 digits
     python wgan_handwritten_digits.py generate           write 25,000 digits with the saved generator
     python wgan_handwritten_digits.py interpolate        write a walk between digits, as an animation
-    python wgan_handwritten_digits.py write 2026         write a number in handwriting (needs --recipe cwgan)
+    python wgan_handwritten_digits.py write 2026         write a number in handwriting (needs a generator of cwgan)
     python wgan_handwritten_digits.py page               write a page that draws digits in any browser
 
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
@@ -195,7 +196,7 @@ def clip_weights(critic, bounds, centred):
     """
     for variable, bound in zip(critic.trainable_variables, bounds, strict=bool(bounds)):  # no bounds, no clipping
         value = variable.value
-        if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not the score layer
+        if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not a single score
             value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
         variable.assign(tf.clip_by_value(value, -bound, bound))
 
@@ -257,13 +258,13 @@ def compile_iteration(training, images, options, total, labels=None):
             seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
             real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
             with generator_tape:
-                fakes.append(generator(latents[update], training=not critic_only))  # line 4, for batch norm one batch
+                fakes.append(generator(latents[update], training=not critic_only))  # line 4; one batch for batch norm
             with tf.GradientTape() as tape:
-                both = tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2)
-                scores = [pick_scores(part, latents[update]) for part in both]
+                pick = functools.partial(pick_scores, latents=latents[update])  # cwgan: for the label
+                scores = [*map(pick, tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2))]
                 critic_loss = critic_objective(*scores)  # line 5
                 if recipe.penalty:
-                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update])
+                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update], pick)
             update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
             training.sums.assign_add(tf.stack([wasserstein_estimate(*scores), critic_loss, 0.0]) / options.n_critic)
         if not critic_only:
@@ -368,7 +369,7 @@ def run(options):
     if options.summary:
         return [network.summary() for network in build_networks(options, DIGITS)]
     if training and not options.data and not MNIST.exists():
-        replicas.start(options)  # Keras has a copy of MNIST
+        replicas.start(options)  # Keras will provide MNIST; TensorFlow is set up first
     dataset = load_dataset(options.data) if training else None
     replicas.start(options, training)
     found = None if training else models.find_generator(options)

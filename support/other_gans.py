@@ -154,16 +154,17 @@ OTHER_NETWORKS = {
 }
 
 
-def gradient_penalty(critic, real, fake, seed):
+def gradient_penalty(critic, real, fake, seed, pick=lambda scores: scores):
     """The mean of (|gradient of C| - 1)^2 at random points between the images real and fake, float32 [n, 28, 28, 1].
 
     Each point is uniformly distributed on the straight line from a real to a generated image (Gulrajani et al. 2017).
+    pick: a function that picks one score of each image, from [n, labels] to [n, 1].
     """
     part = randomness.uniform([real.shape[0], 1, 1, 1], seed)
     between = real + part * (fake - real)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(between)
-        scores = critic(between, training=True)
+        scores = pick(critic(between, training=True))
     gradient = tape.gradient(scores, between)
     length = tf.sqrt(tf.reduce_sum(tf.square(gradient), [1, 2, 3]) + 1e-12)  # the gradient of sqrt is infinite at 0
     return mean(tf.square(length - 1.0))

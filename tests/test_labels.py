@@ -142,8 +142,10 @@ def test_without_reuse_the_generator_gets_labels_of_its_own(monkeypatch):
     assert np.isfinite(training.sums.numpy()).all()
 
 
-def test_only_the_score_of_the_label_trains_the_critic():
+@pytest.mark.parametrize("penalty", [0.0, 10.0])
+def test_only_the_score_of_the_label_trains_the_critic(monkeypatch, penalty):
     """Images of label 3 alone leave the weights of the other scores where they were, up to the rounding of centring."""
+    monkeypatch.setitem(wgan.RECIPES, "cwgan", dataclasses.replace(wgan.RECIPES["cwgan"], penalty=penalty))
     options = wgan.complete(wgan.Options(recipe="cwgan", batch_size=8), wgan.RECIPES)
     training, images = wgan.build_training(options), np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     before = training.critic.get_layer("score").kernel.numpy()

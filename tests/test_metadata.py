@@ -16,7 +16,7 @@ def test_the_scripts_name_the_requirements():
     program, evaluation = metadata("wgan_handwritten_digits.py"), metadata("evaluate_digits.py")
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     required = {line for line in lines if not line.startswith("#")}
-    assert {*program["dependencies"], *evaluation["dependencies"]} == required
+    assert set(program["dependencies"]) == set(evaluation["dependencies"]) == required
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     oldest = program["requires-python"].split(",")[0].removeprefix(">=")
     assert program["requires-python"] == evaluation["requires-python"]
