@@ -23,7 +23,7 @@ def training_run(training, options, about, epoch_length, judge):
     with contextlib.ExitStack() as held:
         if chief:
             held.enter_context(files.own_folder(options.models_dir))
-        saved = RunFiles(options.models_dir, about, training.variables, options.resume, warn, writes=chief)
+        saved = RunFiles(options.models_dir, about, training.variables, options.resume, writes=chief)
         signals = held.enter_context(interrupts.deferred())
         run = TrainingRun(training, options, saved, signals, epoch_length, judge)
         if chief:
@@ -33,8 +33,8 @@ def training_run(training, options, about, epoch_length, judge):
             saved.finish(real={"frechet_distance": real_distance()})
             if chief and (line := outlook(saved.history, options.recipe)):
                 say(line)
-        if run.asked:
-            raise interrupts.Interrupted(run.asked, saved=bool(saved.own) if chief else None)
+        if asked := run.asked or signals.asked:
+            raise interrupts.Interrupted(asked, saved=bool(saved.own) if chief else None)
 
 
 class TrainingRun:
@@ -76,7 +76,7 @@ class TrainingRun:
         epoch_ends = in_epoch == self.epoch_length
         where = f"epoch {-(-done // self.epoch_length)}/{self.options.epochs}"
         self.asked = replicas.agree(self.signals.asked, done % 10 == 0 or done == self.total)
-        if self.asked and done < self.total and not self.saved.worth_saving():
+        if self.asked and not epoch_ends and not self.saved.worth_saving():
             return
         if self.progress.due():  # not after every iteration: to read a value, the host waits for the device
             self.training.iteration.numpy()  # the device has done it

@@ -191,7 +191,7 @@ def judged_again(dataset, folder, recipe):
     options = wgan.complete(wgan.Options(recipe=recipe, batch_size=16, epochs=1, n_critic=1), wgan.RECIPES)
     training = wgan.build_training(options)
     about = json.loads((folder / "training/run.json").read_text(encoding="utf-8"))["about"]
-    checkpoints.resume(folder / "training/checkpoints", training.variables, about, pytest.fail)
+    checkpoints.resume(folder / "training/checkpoints", training.variables, about)
     length = len(dataset.train_images) // 16
     iterate = wgan.compile_iteration(training, dataset.train_images, options, length, dataset.train_labels)
     return epoch_figures.prepare(training, dataset, options.seed, iterate, length)()

@@ -191,15 +191,16 @@ DAMAGED = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("what", "make"), DAMAGED, ids=[what for what, _ in DAMAGED])
-def test_a_damaged_checkpoint_is_never_a_traceback(what, make, trained, tmp_path):
+def test_a_damaged_checkpoint_is_never_a_traceback(what, make, trained, tmp_path, capsys):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     make(tmp_path)
-    folder, lines = tmp_path / "saved_models/training/checkpoints", []
+    folder = tmp_path / "saved_models/training/checkpoints"
     with np.load(folder / "step_000000004.npz") as file:
         saved = json.loads(str(file["record"]))
         arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
     variables = [Variable(np.zeros_like(values)) for values in arrays]
-    path, found = checkpoints.resume(folder, variables, saved["about"], lines.append)
+    path, found = checkpoints.resume(folder, variables, saved["about"])
+    lines = capsys.readouterr().err.splitlines()
     assert (path.name, found) == ("step_000000004.npz", saved)
     assert len(lines) == 1 and "step_000000999.npz is damaged" in lines[0]
     assert all(np.array_equal(variable, values) for variable, values in zip(variables, arrays, strict=True))
@@ -317,38 +318,40 @@ def test_a_standard_error_that_takes_nothing_costs_nothing_else(shell, lines, sm
 # --------------------------------------------------------------------------------------------- files that are held
 
 
-def a_run(folder, warn):
-    return run_files.RunFiles(folder, {"options": {"clip": None, "epochs": 3}}, [], False, warn)
+def a_run(folder):
+    return run_files.RunFiles(folder, {"options": {"clip": None, "epochs": 3}}, [], resume=False)
 
 
-def test_a_table_that_is_open_elsewhere_costs_one_line(tmp_path, monkeypatch):
+def test_a_table_that_is_open_elsewhere_costs_one_line(tmp_path, monkeypatch, capsys):
     """As Windows does while Excel shows it."""
-    lines, replace = [], os.replace
+    replace = os.replace
 
     def refuse(source, target):
         if Path(target).suffix in (".csv", ".gif"):
             raise PermissionError(13, "Access is denied", str(source), None, str(target))
         replace(source, target)
 
-    run = a_run(tmp_path, lines.append)
+    run = a_run(tmp_path)
     monkeypatch.setattr(os, "replace", refuse)
     for step in (1, 2):
         run.save_epoch(step, {"wasserstein_estimate": 1.0}, np.zeros((10, 28, 28), np.uint8))
         run.save_checkpoint(step)
+    run.save_models()
     run.finish(real={})
-    assert [Path(line.split(" ")[0]).name for line in lines] == ["history.csv", "progress.gif"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [Path(line.split(" ")[1]).name for line in lines] == ["history.csv", "progress.gif"]
     assert sorted(path.name for path in (tmp_path / "training").iterdir()) == [
         *("checkpoints", "curves.png", "run.json", "samples")
     ]
     assert len(list((tmp_path / "training/checkpoints").iterdir())) == 2
 
 
-def test_losing_tensorboard_costs_one_line(tmp_path):
+def test_losing_tensorboard_costs_one_line(tmp_path, capsys):
     text(tmp_path / "logs")  # in place of the folder that was there at the start
-    lines = []
-    run = a_run(tmp_path, lines.append)
+    run = a_run(tmp_path)
     for step in (1, 2):
         run.save_epoch(step, {"loss": 1.0}, np.zeros((10, 28, 28), np.uint8), str(tmp_path / "logs"))
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and "logs" in lines[0] and "the run continues" in lines[0]
 
 
@@ -356,10 +359,26 @@ def test_a_checkpoint_that_cannot_be_written_is_not_passed_over(tmp_path, monkey
     def refuse(*_):
         raise PermissionError(13, "Access is denied")
 
-    run = a_run(tmp_path, print)
+    run = a_run(tmp_path)
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(PermissionError):
         run.save_checkpoint(1)
+
+
+def test_a_checkpoint_that_cannot_be_deleted_stays(tmp_path, monkeypatch):
+    """On Windows, another program reads it."""
+
+    def refuse(path):
+        if path.name == "step_000000001.npz":
+            raise PermissionError(13, "Access is denied")
+        os.remove(path)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    run = a_run(tmp_path)
+    for step in (1, 2, 3, 4):
+        run.save_checkpoint(step)
+    numbers = [int(path.stem[5:]) for path in sorted((tmp_path / "training/checkpoints").iterdir())]
+    assert numbers == [1, 3, 4]
 
 
 def test_the_animation_opens_one_file_at_a_time(tmp_path):
@@ -380,7 +399,9 @@ def test_the_animation_opens_one_file_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [{"epochs": 0}, {"batch_size": "x"}, {"learning_rate": -1.0}, {"recipe": "none"}, {"seed": -1}]
+    "values",
+    [{"epochs": 0}, {"batch_size": "x"}, {"learning_rate": -1.0}, {"recipe": "none"}, {"seed": -1}]
+    + [{"clip": 0.1, "recipe": "wgan-gp"}],
 )
 def test_options_made_in_python_are_checked(values):
     with pytest.raises(InputError, match=next(iter(values))):

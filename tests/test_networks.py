@@ -217,7 +217,7 @@ def test_a_signal_in_the_very_last_iteration_loses_nothing(tmp_path, monkeypatch
 def test_weights_that_are_not_finite_are_found_though_the_losses_are(images, tmp_path):
     training = wgan.build_training(options())
     wgan.compile_iteration(training, images, options(), 2)()
-    run = RunFiles(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False, warn=print)
+    run = RunFiles(tmp_path, {"options": {"clip": 2.0}}, training.variables, resume=False)
     run.own.append("step_000000007.npz")
     values = training.sums.numpy()
     assert run.checked(training.columns, values, 1) == dict(zip(training.columns, values, strict=True))

@@ -247,6 +247,18 @@ def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pa
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
+def test_a_signal_at_the_end_of_an_epoch_ends_both(small_data, tmp_path):
+    """Epochs of two iterations: whenever the workers look for signals, an epoch ends."""
+    length = ("--batch-size", 64, "--n-critic", 2, "--epochs", 10_000)
+    started = started_and_training(script("train", *length, "--data", small_data), tmp_path)
+    started[1].send_signal(signal.SIGTERM)
+    statuses, errors = finish(started)
+    assert statuses == [143, 143], errors
+    assert "--resume" in errors[0].splitlines()[-1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_when_one_worker_is_killed_the_other_ends_with_a_clear_line(small_data, tmp_path, victim):
     started = started_and_training(script(*TRAIN, "--epochs", 1000, "--data", small_data), tmp_path)

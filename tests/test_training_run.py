@@ -1,6 +1,7 @@
 """What happens around the iterations: signals, the lock, the first line, the models of the run before."""
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -38,33 +39,75 @@ def checksum(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are not delivered on Windows")
-def test_the_stop_button_of_a_notebook_saves_and_the_run_can_be_resumed(few, tmp_path, monkeypatch):
-    compile_iteration, calls = wgan.compile_iteration, []
+@pytest.fixture
+def stop_after(monkeypatch):
+    """A function: after `count` iterations, the next run gets a SIGINT; critic_only: while the epoch is judged."""
+    if sys.platform == "win32":
+        pytest.skip("signals of this kind are not delivered on Windows")
+    compile_iteration = wgan.compile_iteration
 
-    def compile_and_stop(*arguments):
-        iterate = compile_iteration(*arguments)
+    def arrange(count, critic_only=False):
+        calls = []
 
-        def iterate_and_stop(critic_only=False):
-            iterate(critic_only)
-            if not critic_only:
-                calls.append(1)
-            if len(calls) == 3:
-                signal.raise_signal(signal.SIGINT)
+        def compile_and_stop(*arguments):
+            iterate = compile_iteration(*arguments)
 
-        return iterate_and_stop
+            def iterate_and_stop(**given):
+                iterate(**given)
+                calls.append(given)
+                if calls.count({}) == count and bool(given) == critic_only:
+                    monkeypatch.setattr(wgan, "compile_iteration", compile_iteration)
+                    signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(wgan, "compile_iteration", compile_and_stop)
+            return iterate_and_stop
+
+        monkeypatch.setattr(wgan, "compile_iteration", compile_and_stop)
+
+    return arrange
+
+
+def seed_and_epochs(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record["about"]["options"]["seed"], record["final"].get("epoch")
+
+
+def test_the_stop_button_of_a_notebook_saves_and_the_run_can_be_resumed(few, tmp_path, stop_after):
+    stop_after(3)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted) as end:
         train(few, tmp_path)
-    assert end.value.saved and len(calls) == 3
+    assert end.value.saved
     assert signal.getsignal(signal.SIGINT) == before
-    monkeypatch.setattr(wgan, "compile_iteration", compile_iteration)
     generator, _ = train(few, tmp_path, resume=True)
     whole, _ = train(few, tmp_path / "whole")
     for one, other in zip(generator.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_that_has_just_ended_is_saved(few, tmp_path, stop_after):
+    """Also if there are checkpoints of an earlier run. On a cluster, all workers must agree on that."""
+    train(few, tmp_path, seed=1)
+    stop_after(2)
+    with pytest.raises(Interrupted) as end:
+        train(few, tmp_path, seed=2)
+    assert end.value.saved
+    assert len((tmp_path / "training/history.csv").read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_the_record_is_that_of_the_models_beside_it(few, tmp_path, stop_after):
+    train(few, tmp_path, seed=1)
+    stop_after(3)
+    with pytest.raises(Interrupted):
+        train(few, tmp_path, seed=2)
+    assert seed_and_epochs(tmp_path / "training/run.json") == (2, 1)
+    assert seed_and_epochs(tmp_path / "previous/run.json") == (1, 2)
+
+
+def test_a_signal_after_the_last_iteration_says_how_to_go_on(few, tmp_path, stop_after):
+    stop_after(4, critic_only=True)
+    with pytest.raises(Interrupted) as end:
+        train(few, tmp_path)
+    assert end.value.saved
 
 
 def test_a_run_in_a_notebook_holds_its_folder(few, tmp_path):

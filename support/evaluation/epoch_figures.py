@@ -106,7 +106,7 @@ def mean_slope(critic, real, fake, choices):
     penalty measures it, too (Gulrajani et al. 2017).
 
     critic: images [n, 28, 28, 1] in [-1, 1] -> scores [n, labels]. real, fake: uint8 [n, 28, 28]. choices: int [n],
-    which score is the one of a real image and of the generated image with the same number.
+    the score to use for each pair.
     """
     with classifier.without_tf32(), tf.GradientTape(watch_accessed_variables=False) as tape:
         real, fake = (classifier.scaled(tf.constant(images)) for images in (real, fake))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from support.command_line.options import Options
+from support.command_line.progress import warn
 from support.errors import InputError
 from support.results.files import flush, write_whole
 from support.results.ownership import is_ours
@@ -44,10 +45,12 @@ def save(folder, step, variables, record, mine):
     with write_whole(path) as temporary:
         np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
         flush(temporary)
-        _remove_all_but(mine, folder)
+        for earlier in filter(is_ours, [] if mine else _all(folder)):
+            earlier.unlink()
     mine[:] = [*mine, path][-KEPT:]
-    with contextlib.suppress(PermissionError):  # on Windows, another program reads one; we try again next time
-        _remove_all_but(mine, folder)
+    for older in filter(is_ours, set(_all(folder)) - set(mine)):
+        with contextlib.suppress(PermissionError):  # on Windows, another program reads it; we try again next time
+            older.unlink()
 
 
 def newest(folder):
@@ -68,11 +71,11 @@ def given_up(folder):
     return None
 
 
-def resume(folder, variables, about, warn):
+def resume(folder, variables, about):
     """Sets `variables` to the newest intact checkpoint in `folder`; returns its path and its record.
 
-    about: must equal record["about"], except what may change. warn(line) is called for each damaged file, and for
-    different versions, devices or code, which may change the weights. Raises CheckpointError.
+    about: must equal record["about"], except what may change. Warns of each damaged file, and of different versions,
+    devices or code, which may change the weights. Raises CheckpointError.
     """
     faults = []
     for path in reversed(_all(folder)):
@@ -135,12 +138,6 @@ def _read(path):
     if not all(isinstance(record["about"][group], dict) for group in (*DECIDE, "versions", "device")):
         raise ValueError("no options")
     return record, arrays
-
-
-def _remove_all_but(kept, folder):
-    """Removes our checkpoints in `folder`, except `kept`, a list of paths."""
-    for path in filter(is_ours, set(_all(folder)) - set(kept)):
-        path.unlink()
 
 
 def _differences(then, now):

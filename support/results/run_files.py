@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from support import other_gans
+from support.command_line.progress import warn
 from support.errors import TrainingError
 from support.machine import devices, replicas, training_layers
 from support.machine.devices import tf
@@ -83,22 +84,22 @@ class RunFiles:
     """Writes the files of one training run to `folder`: the models, and everything else in its folder "training".
 
     about: what describe_run returns. variables: the complete state of the run. resume: sets them to the newest
-    checkpoint of the same run, or raises CheckpointError. warn(line): prints a line. writes: False if another process
-    writes the files and prints. Raises TrainingError if the processes of a cluster would train differently.
+    checkpoint of the same run, or raises CheckpointError. writes: False if another process writes the files and prints.
+    Raises TrainingError if the processes of a cluster would train differently.
 
     history: a list of dictionaries, one per epoch, from "epoch" (the first is 1) to "seconds".
     """
 
-    def __init__(self, folder, about, variables, resume, warn, writes=True):
+    def __init__(self, folder, about, variables, resume, writes=True):
         self.folder, self.checkpoints = Path(folder, "training"), Path(folder, "training/checkpoints")
         self.variables, self.own, self.writes = variables, [], writes  # own: the paths of this run's checkpoints
         record = {"history": [], "seconds": 0.0, "run_id": secrets.token_hex(8)}  # run_id: marks this run's models, too
         if resume:
-            path, record = checkpoints.resume(self.checkpoints, variables, about, warn)
+            path, record = checkpoints.resume(self.checkpoints, variables, about)
             self.own.append(path)
         self.history, self.about, self.seconds_before = record["history"], about, record["seconds"]
         self.run_id = str(record.get("run_id", ""))
-        self.warn, self.warned = warn, set()
+        self.warned = set()
         if writes:
             options = about["options"]
             epochs = range(len(self.history) + 1, options.get("epochs", 0) + 1)
@@ -167,10 +168,14 @@ class RunFiles:
                 tensorboard.write(events, epoch, figures, {"digits": path} if is_ours(path) else {})
 
     def save_models(self, **models):
-        """Saves Keras models as NAME.keras if a checkpoint was saved. Keeps an earlier run's in "previous"."""
+        """If a checkpoint was saved: saves Keras models as NAME.keras, and run.json. Keeps an earlier run's."""
         if not (self.writes and self.own):
             return
         self._keep_previous([self.folder.parent / f"{name}.keras" for name in models])
+        final = self.history[-1] if self.history else {}
+        record = {"about": self.about, "seconds": final.get("seconds", self.seconds()), "final": final}
+        with self._dispensable(self.folder / "run.json") as path:
+            files.write_text(path, json.dumps(record, indent=2) + "\n")
         for name, model in models.items():
             save_model(model, self.folder.parent / f"{name}.keras", self.run_id)
 
@@ -184,20 +189,17 @@ class RunFiles:
                 if is_ours(previous / path.name) or not os.path.lexists(previous / path.name):
                     with files.write_whole(previous / path.name) as copy:
                         shutil.copyfile(path, copy)
-            self.warn(f"the models of the previous run are kept in {previous}")
+            warn(f"the models of the previous run are kept in {previous}")
 
     def finish(self, real):
-        """Writes the files of a finished run: run.json, an animation, the curves (real: see save_curves)."""
+        """Writes the pictures of a finished run: an animation, the curves (real: see save_curves)."""
         if not self.writes or not self.history:
             return
-        record = {"about": self.about, "seconds": self.history[-1]["seconds"], "final": self.history[-1]}
-        with self._dispensable(self.folder / "run.json") as path:
-            files.write_text(path, json.dumps(record, indent=2) + "\n")
         epochs = len(self.history)
         with self._dispensable(self.folder / "progress.gif") as path:
             left_out = pictures.save_animation(path, [self._picture(epoch + 1) for epoch in range(epochs)])
             if left_out:
-                self.warn(f"{path}: left out {left_out} pictures of samples/ that are missing or damaged")
+                warn(f"{path}: left out {left_out} pictures of samples/ that are missing or damaged")
         for number, path in _samples(self.folder.parent):
             if number > epochs and is_ours(path):  # of an earlier, longer run
                 with self._dispensable(path):
@@ -213,7 +215,7 @@ class RunFiles:
         except (PermissionError, tf.errors.OpError) as error:
             reason = getattr(error, "strerror", None) or error.message
             if path not in self.warned:
-                self.warn(f"{path} cannot be written ({reason}); the run continues without it")
+                warn(f"{path} cannot be written ({reason}); the run continues without it")
             self.warned.add(path)
 
     def _picture(self, epoch):
