@@ -4,8 +4,8 @@ python benchmarks/epochs.py time wgan cwgan wgan-gp     minutes until the digits
 python benchmarks/epochs.py estimate wgan cwgan         do the Wasserstein estimates fall as the digits get better?
                                                         results/estimate.png
 
-A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: copies of history.csv. An estimate that a
-history lacks for some epochs is left out.
+A name such as wgan stands for the files wgan_seed*.csv in benchmarks/results: copies of history.csv. Epochs without
+an estimate are left out.
 """
 
 import csv
