@@ -29,6 +29,7 @@ from support.errors import InputError
 from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
 from support.machine.devices import import_tensorflow, keras, tf
 from support.paths import ABSENT, kind
+from support.results.ownership import is_ours
 
 MINUTES = "about 3 minutes on two CPU cores"  # how long --gan-train takes
 LONGEST_NAME = 200  # bytes of a file name; most disks allow 255, and the temporary file has a longer name
@@ -133,6 +134,8 @@ def fault_of_output(target, suffix, source):
         return f"there is no folder {folder}; create it first"
     if suffix and (target.suffix.lower() != suffix or found not in ("file", ABSENT)):
         return f"give the name of a {suffix} file"
+    if suffix and found == "file" and not is_ours(target):
+        return "exists, and this version of the program did not write it; choose another name"
     if not suffix and (target.name in ("", "..") or target.is_symlink()):
         return "give the name of a new folder"
     if not suffix and found != ABSENT and (found != "folder" or any(target.iterdir()) or target.samefile(".")):

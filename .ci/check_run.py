@@ -19,7 +19,7 @@ for name in names:
     with Image.open(folder / "images" / name) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "L", (28, 28)), name
         contents.add(image.tobytes())
-assert len(contents) == count, f"{count - len(contents)} digits are there twice"
+assert len(contents) == count, f"{count - len(contents)} duplicates"
 assert keras.models.load_model(folder / "models/generator.keras").output_shape == (None, 28, 28, 1)
 assert keras.models.load_model(folder / "models/critic.keras").output_shape == (None, 1)
 training = folder / "models/training"

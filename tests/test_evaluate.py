@@ -23,6 +23,7 @@ from support.evaluation.report import copy_digit
 from support.evaluation.sources import Source, read_source
 from support.labels import DIGITS, layer_name
 from support.machine.devices import import_tensorflow, keras, tf
+from support.results.ownership import is_ours
 
 PROGRAM = Path(evaluate_digits.__file__)
 SHIPPED = classifier.RECORD
@@ -374,6 +375,7 @@ def test_everything_at_once(folder, unseen, tmp_path):
         assert page.width > 1000 and len(np.unique(page)) > 50
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "page.png", "sevens"]
     assert sorted(folder.iterdir()) == before
+    assert is_ours(tmp_path / "labels.csv") and is_ours(tmp_path / "page.png")  # so the next evaluation replaces them
 
 
 @pytest.mark.slow
@@ -395,11 +397,14 @@ def test_a_generator_is_judged_by_what_it_would_write(tmp_path, capsys):
                 str(tmp_path / "eights"),
                 "--labels",
                 str(tmp_path / "labels.csv"),
+                "--json",
             ]
         )
         == 0
     )
-    assert "30 images" in capsys.readouterr().out
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == 30
+    assert found["sha256"] == hashlib.sha256((tmp_path / "generator.keras").read_bytes()).hexdigest()
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     assert [row["number"] for row in rows] == [str(number) for number in range(30)]  # there are no files to name
     from support.drawing import draw_digits

@@ -132,8 +132,9 @@ def leave_temporary(path):
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / "training").mkdir()
+    (tmp_path / "previous").mkdir()
     (tmp_path / "other_run").mkdir()  # with a process of its own, perhaps writing just now
-    left = [leave_temporary(tmp_path / name) for name in ("a.keras", "training/run.json")]
+    left = [leave_temporary(tmp_path / name) for name in ("a.keras", "training/run.json", "previous/a.keras")]
     others = [leave_temporary(tmp_path / "other_run/a.npz")]
     names = (".movie.2024.partial.mp4", ".run.123.partial.json", f".{'a' * 24}.partial.json", "run.1.partial.json")
     others += [tmp_path / name for name in names]

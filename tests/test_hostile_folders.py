@@ -45,6 +45,7 @@ def without_right(name, mode):
 
 
 OURS = several(manifest(images=9), *(file(f"images/digit_0000{number}.png", "old") for number in range(9)))
+SWAPPING = folder(f"{WORKING}/swapping")
 LONG = "a" * 300
 ROWS = [
     # --images-dir itself
@@ -134,9 +135,9 @@ ROWS = [
     Row("a link for a manifest", several(OURS, rename("images/digits.json", "a")), INTO, 2, NOT_OURS),
     Row("a dangling link for a manifest", link("images/digits.json", "none"), INTO, 2, NOT_OURS),
     # A swap that was cut off
-    Row("half a swap", folder(f"{WORKING}/swapping"), "evaluate images", 2, "finishes that"),
-    Row("half a swap", several(OURS, folder(f"{WORKING}/swapping")), "wgan train --data images", 2, "finishes that"),
-    Row("half a swap", several(OURS, folder(f"{WORKING}/swapping")), INTO, 0, "20 digits"),
+    Row("half a swap", SWAPPING, "evaluate images", 2, "finishes that"),
+    Row("half a swap", several(OURS, SWAPPING), "wgan train --data images", 2, "digits: images: a run is replacing"),
+    Row("half a swap", several(OURS, SWAPPING), INTO, 0, "20 digits"),
     # --models-dir
     Row("a file", file("models"), f"{WALK} models", 2, NO_FOLDER),
     Row("below a file", file("models"), f"{WALK} models/below/it", 2, NO_FOLDER),

@@ -22,6 +22,7 @@ ROWS = [
     Row("an infinite number", None, "wgan --clip 1e400", 2, "above 0"),
     Row("not a number", None, "wgan --clip nan", 2, "above 0"),
     Row("a shard of nothing", None, "wgan generate --shard 1/0", 2, "not of the form I/N"),
+    Row("a shard without images", None, "wgan generate --images 3 --shard 4/8", 2, "more shards than images"),
     Row("a shard with a step", None, "wgan --shard 1/2", 2, "--shard"),
     Row("one point", None, "wgan interpolate --walk 1", 2, "two or more"),
     Row("no point", None, "wgan interpolate --walk ,", 2, "not a whole number"),

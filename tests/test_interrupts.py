@@ -77,7 +77,7 @@ def test_the_next_steps_are_commands_that_make_sense(monkeypatch, capsys):
         return capsys.readouterr().err
 
     assert "evaluate_digits.py 'my images'" in said(steps=("generate",), images_dir="my images")
-    assert said(steps=("generate",), shard=(2, 8)) == ""  # not yet a whole set
+    assert said(steps=("generate",), shard=(2, 8)) == said(steps=("generate",), digits=(7,)) == ""  # no whole set
     other = said(steps=("train", "generate"), data="fashion")  # the figures are about MNIST
     assert "evaluate" not in other and "interpolate" in other
     monkeypatch.setattr(os, "name", "nt")

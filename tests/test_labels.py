@@ -19,6 +19,7 @@ from support import drawing, labels
 from support.datasets.loading import Dataset, load_dataset
 from support.errors import InputError
 from support.evaluation import classifier, sorting
+from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow, keras, tf
 from support.results import digit_files, files, image_folder
 from support.results.models import load_generator, save_model
@@ -204,6 +205,7 @@ def test_only_the_digits_that_are_asked_for(tmp_path):
         assert path.read_bytes() == (tmp_path / "shards" / path.name).read_bytes(), path
     process = run_script(*asked, "--npz", "both.npz", "--images-dir", "shards", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
+    assert not read_source(tmp_path / "both.npz").chosen
     loaded = load_dataset(tmp_path / "both.npz")
     assert loaded.train_labels.tolist() == ([3, 5] * 21)[:41]
     for number, image in enumerate(loaded.train_images):
@@ -213,7 +215,7 @@ def test_only_the_digits_that_are_asked_for(tmp_path):
 @pytest.mark.slow
 def test_a_generator_without_labels_draws_until_the_classifier_is_sure(tmp_path):
     asked = ("generate", "--model", PRETRAINED, "--digits", "7,1", "--images", 120)
-    process = run_script(*asked, cwd=tmp_path)
+    process = run_script(*asked, "--npz", "digits.npz", "--images-dir", "generated_images", cwd=tmp_path)
     assert process.returncode == 0 and "classifier" in process.stderr, process.stderr
     images = np.stack([np.asarray(Image.open(path)) for path in sorted(tmp_path.glob("generated_images/*.png"))])
     found = classifier.classify(classifier.load(), images)
@@ -222,6 +224,7 @@ def test_a_generator_without_labels_draws_until_the_classifier_is_sure(tmp_path)
     manifest = json.loads((tmp_path / "generated_images/digits.json").read_text(encoding="utf-8"))
     assert manifest["labels"] == [7, 1] and manifest["labels_by"] == "classifier"
     # It would confirm all labels, because it chose the images by them.
+    assert read_source(tmp_path / "digits.npz").chosen
     command = [sys.executable, str(ROOT / "evaluate_digits.py"), "generated_images", "--json", "--device", "cpu"]
     process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0 and json.loads(process.stdout)["figures"]["gan_test"] is None, process.stderr

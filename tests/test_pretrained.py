@@ -36,7 +36,7 @@ def test_it_is_saved_by_the_oldest_keras_that_is_allowed_so_that_all_can_load_it
 
 
 def test_its_figures_name_it(folder):
-    """The line "sha256" of figures.json is written by hand. Figures cannot tell two good generators from each other."""
+    """Figures cannot tell two good generators from each other."""
     report = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert report["sha256"] == hashlib.sha256((folder / "generator.keras").read_bytes()).hexdigest()
 

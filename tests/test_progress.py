@@ -39,6 +39,13 @@ def test_a_watched_loop_shows_a_bar_and_removes_it(monkeypatch, total, steps):
     assert bar.startswith("classifying, 0:00 left [###") and blank.isspace() and end == ""
 
 
+def test_a_short_loop_does_not_remove_the_bar_of_another(monkeypatch):
+    """The classifier looks at each part of the digits that are being written."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert list(watch(range(3), "classifying")) == [0, 1, 2]
+    assert sys.stderr.getvalue() == ""
+
+
 def test_a_watched_loop_says_nothing_without_a_terminal(capsys):
     assert list(watch(range(3), "classifying")) == [0, 1, 2]
     assert capsys.readouterr().err == ""

@@ -37,7 +37,8 @@ def run_program(run, arguments, recipes, about, version):
 def say_next_steps(options):
     """Prints a line that suggests what to do with the results."""
     commands = []
-    if "generate" in options.steps and not options.shard and not options.data:  # a whole set of digits as in MNIST
+    whole = "generate" in options.steps and not (options.shard or options.digits or options.data)  # as MNIST is
+    if whole:
         commands.append(["python", "evaluate_digits.py", options.images_dir or options.npz])
     if "train" in options.steps:
         folder = ["--models-dir", options.models_dir] if options.models_dir != "saved_models" else []

@@ -189,6 +189,8 @@ def read_options(arguments, recipes, description, version):
         parser.error("--model replaces the step 'train': leave 'train' out, as in `generate --model FILE`")
     if given.get("shard") and given["steps"] != ("generate",):
         parser.error("--shard works with the step 'generate' only: train first, then start the shards")
+    if given.get("shard") and given["shard"][1] > given.get("images", Options.images):
+        parser.error("--shard: there are more shards than images; start fewer")
     if given.get("npz"):
         given.setdefault("images_dir", None)
         if given.get("shard") or given.get("images", 0) > MOST_IN_ARRAY:

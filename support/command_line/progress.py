@@ -30,14 +30,15 @@ def watch(steps, words, total=None):
 
     total: the number of steps, if `steps` has no length. The bar disappears when the loop ends.
     """
-    progress = Progress(total or len(steps))
+    progress, shown = Progress(total or len(steps)), False
     try:
         for done, step in enumerate(steps, 1):
             yield step
             if progress.due():
                 progress.show(done, words)
+                shown = True
     finally:
-        if progress.terminal:
+        if shown:
             _write(_blank())
 
 

@@ -18,7 +18,7 @@ def reading(path):
     """Turns any exception of the block into a DataError that names the path. Damaged files may raise anything."""
     try:
         yield
-    except DataError:
+    except InputError:
         raise
     except Exception as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

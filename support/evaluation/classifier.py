@@ -102,9 +102,9 @@ def without_tf32():
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def checksum():
-    """The SHA-256 of the classifier's file, in hexadecimal."""
-    return hashlib.sha256(CLASSIFIER.read_bytes()).hexdigest()
+def checksum(path=CLASSIFIER):
+    """The SHA-256 of the file `path`, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_record():

@@ -53,7 +53,7 @@ FIGURES = (
     Figure("nearest_distance", "nearest distance *", "≈", "10.3f",
            "median distance to the nearest training image, pixels in [0, 1]; much smaller than real: memorised"),
     Figure("copies", "copies *", "↓", "10,d",
-           "memorised: nearer to a training image than half the least distance of a test image of that digit"),
+           "memorised: closer to a training image than half the smallest distance of a test image of that digit"),
     Figure("gan_test", "GAN-test", "↑", "10.4f",
            "share of the images whose label the classifier confirms; needs labels (Shmelkov et al. 2018)"),
     Figure("gan_train", "GAN-train", "↑", "10.4f",

@@ -13,6 +13,7 @@ from support.evaluation.definitions import FIGURES
 from support.evaluation.figures import drawn
 from support.evaluation.measuring import digit_shares
 from support.results.files import write_whole
+from support.results.ownership import NAME
 
 
 def table(title, values, real):
@@ -119,4 +120,4 @@ def write_page(path, text, details, dataset):
     places["text"].text(0, 1, text, family="monospace", fontsize=9, va="top", parse_math=False).set_in_layout(False)
     places["text"].set_axis_off()
     with write_whole(path) as temporary:
-        page.savefig(temporary, dpi=110)
+        page.savefig(temporary, dpi=110, metadata={"Software": NAME})

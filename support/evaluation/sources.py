@@ -13,6 +13,7 @@ from support.drawing import BLOCK, draw_digits
 from support.errors import InputError
 from support.evaluation.definitions import BATCH
 from support.labels import DIGITS, labels_of
+from support.results.digit_files import are_chosen
 from support.results.image_folder import image_name, manifest_of
 from support.results.models import ModelError, load_generator
 
@@ -43,14 +44,16 @@ def read_source(path, count=None, seed=0, for_training=False):
         images = read_images(path, names)
         manifest = manifest_of(path, names) or {}
         return Source(path, names, images, _origin(manifest), labels, manifest.get("labels_by") == "classifier")
+    chosen = False
     if path.suffix == ".npz":
         images, labels = read_image_array(path)
-        labels = _digits(path, labels, for_training)
+        labels, chosen = _digits(path, labels, for_training), are_chosen(path)
     else:
         labels, draw = _open_generator(path, count, seed)
         labels = _digits(path, labels, for_training)
         images = draw()
-    return Source(path, [image_name(number, len(images)) for number in range(len(images))], images, None, labels)
+    names = [image_name(number, len(images)) for number in range(len(images))]
+    return Source(path, names, images, None, labels, chosen)
 
 
 def _open_generator(path, count, seed):

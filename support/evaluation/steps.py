@@ -43,6 +43,8 @@ def evaluate(options):
     if options.json:
         found = {"source": str(source.path), "origin": source.origin, "images": images, "compared": compared}
         found["trained_on"] = trained_on
+        if source.path.suffix == ".keras":
+            found["sha256"] = classifier.checksum(source.path)  # the step `page` looks for it
         found |= {"figures": values, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
         print(json.dumps(found, indent=1))
     else:

@@ -139,7 +139,7 @@ def fused(function):
 def uses_bfloat16():
     """True if training should multiply matrices in bfloat16: on CPUs with matrix units for it (Intel's AMX).
 
-    There it is 1.5 times as fast, and the digits are as good. It is slower on other CPUs, even on those with
+    There it is 1.7 times as fast, and the digits are as good. It is slower on other CPUs, even on those with
     AVX512_BF16 but no AMX: an iteration took 74 ms there, and 52 ms in float32.
     """
     with contextlib.suppress(OSError):

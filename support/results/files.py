@@ -163,7 +163,7 @@ def _open_lock(folder):
 
 def _remove_leftovers(folder):
     """Removes the temporary files that write_whole left in `folder` when a process was killed."""
-    for place in ("", "training", "training/samples", "training/checkpoints"):
+    for place in ("", "previous", "training", "training/samples", "training/checkpoints"):
         for path in (folder / place).glob(".*.partial*"):
             name = re.match(r"\.([0-9a-f]{16})([0-9a-f]{8})\.partial", path.name)
             if name and zlib.crc32(name[1].encode()) == int(name[2], 16) and kind(path, follow_links=False) == "file":

@@ -73,7 +73,8 @@ def load_generator(path):
             config = json.loads(read_member(file, "config.json", MOST_CONFIG))
             foreign = _foreign(config)
     except Exception as error:  # a damaged file can raise anything
-        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_reason(error)}); {hint}") from None
+        advice = "get it or create it again"
+        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_reason(error)}); {advice}") from None
     if foreign:
         raise ModelError(
             f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "

@@ -9,7 +9,7 @@ from support.results.files import FolderError
 NAME = "wgan_handwritten_digits"  # in the metadata of pictures, in the comment of a .keras file
 SIGNS = {suffix: [NAME.encode()] for suffix in (".png", ".gif", ".keras")}
 SIGNS |= {".npz": [b"record.npy", NAME.encode()]}  # a checkpoint; digits
-SIGNS |= {".csv": [b"epoch,step,"], ".json": [b'{\n  "about": {']}
+SIGNS |= {".csv": [b"epoch,step,", b",digit,confidence\n"], ".json": [b'{\n  "about": {']}
 SIGNS |= {".html": [f'<meta name="generator" content="{NAME}">'.encode()]}
 
 
@@ -27,7 +27,7 @@ def is_ours(path, run_id=""):
             ends += file.read(128)
     except OSError:
         return False
-    return any(sign in ends for sign in SIGNS[Path(path).suffix]) and run_id.encode() in ends
+    return any(sign in ends for sign in SIGNS[Path(path).suffix.lower()]) and run_id.encode() in ends
 
 
 def refuse_others(files, folders, option="--models-dir"):
