@@ -10,6 +10,7 @@ from support.command_line import endings, interrupts
 from support.command_line.endings import report_error
 from support.command_line.interrupts import Interrupted
 from support.command_line.options import Options
+from support.errors import DrawingError
 from support.machine.devices import tf
 
 
@@ -69,6 +70,12 @@ def test_advice_is_not_one_that_resume_refuses():
     assert lines[1].startswith("TensorFlow: ResourceExhaustedError; ")
     assert report_error(OSError(28, "full"), lines.append, ["train"], training=True) == 1
     assert "once that is fixed, --resume" in lines[2]
+
+
+def test_what_goes_wrong_after_minutes_has_status_one():
+    lines = []
+    assert report_error(DrawingError("no clear 7"), lines.append, ["generate"], training=False) == 1
+    assert lines == ["no clear 7"]
 
 
 def test_the_next_steps_are_commands_that_make_sense(monkeypatch, capsys):

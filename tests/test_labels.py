@@ -17,7 +17,7 @@ from PIL import Image
 import wgan_handwritten_digits as wgan
 from support import drawing, labels
 from support.datasets.loading import Dataset, load_dataset
-from support.errors import InputError
+from support.errors import DrawingError, InputError
 from support.evaluation import classifier, sorting
 from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow, keras, tf
@@ -237,7 +237,7 @@ def test_a_generator_without_labels_draws_until_the_classifier_is_sure(tmp_path)
 
 def test_a_digit_that_never_comes_ends_the_search(monkeypatch):
     monkeypatch.setattr(sorting, "PATIENCE", 600)
-    with pytest.raises(InputError, match="no clear 7"):
+    with pytest.raises(DrawingError, match="no clear 7"):
         list(sorting.keep(itertools.repeat(np.zeros([500, 28, 28], np.uint8)), (7,), range(3)))
 
 

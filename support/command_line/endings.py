@@ -9,7 +9,7 @@ from support.command_line import interrupts
 from support.command_line.interrupts import Interrupted
 from support.command_line.options import read_options
 from support.command_line.progress import open_standard_error, say, warn
-from support.errors import InputError, TrainingError
+from support.errors import DrawingError, InputError, TrainingError
 from support.machine import devices, replicas
 from support.machine.devices import tf
 
@@ -69,7 +69,7 @@ def report_error(error, print_line, arguments, training):
     elif isinstance(error, OSError):  # usually a full disk
         resume = "; once that is fixed, --resume continues from the last checkpoint, if any" if training else ""
         line = f"{error}; complete files are kept{resume}"
-    elif isinstance(error, (TrainingError, MemoryError)):
+    elif isinstance(error, (DrawingError, TrainingError, MemoryError)):
         line = line or "not enough memory"
     elif isinstance(error, tf.errors.OpError):  # usually the device is out of memory
         hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses a changed one

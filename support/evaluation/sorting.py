@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from support.errors import InputError
+from support.errors import DrawingError
 from support.evaluation import classifier
 from support.evaluation.definitions import CONFIDENT
 
@@ -15,7 +15,7 @@ def keep(parts, digits, numbers):
     """Yields the digits with these numbers, a range, in parts: uint8 [n, 28, 28].
 
     parts: an endless iterator of drawn digits, uint8 [n, 28, 28]. digits: what to keep, in turn: digit i is the next
-    one that the classifier reads as digits[i % len(digits)] with a confidence above CONFIDENT. Raises InputError if
+    one that the classifier reads as digits[i % len(digits)] with a confidence above CONFIDENT. Raises DrawingError if
     it does not come in PATIENCE drawn digits.
     """
     model, number, unused = classifier.load(), 0, 0
@@ -36,4 +36,5 @@ def keep(parts, digits, numbers):
             return
         if unused > PATIENCE:
             digit = digits[number % len(digits)]
-            raise InputError(f"--digits: in {unused:,} images of this generator, the classifier finds no clear {digit}")
+            line = f"--digits: in {unused:,} images of this generator, the classifier finds no clear {digit}"
+            raise DrawingError(line)
