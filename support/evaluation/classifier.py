@@ -102,7 +102,7 @@ def without_tf32():
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def checksum(path=CLASSIFIER):
+def checksum(path):
     """The SHA-256 of the file `path`, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -110,7 +110,7 @@ def checksum(path=CLASSIFIER):
 def read_record():
     """The record of the classifier, a dictionary. Raises InputError if it belongs to another classifier."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    if checksum() != record["sha256"]:
+    if checksum(CLASSIFIER) != record["sha256"]:
         raise InputError(
             f"{CLASSIFIER}: is not the classifier that {RECORD.name} describes, so its figures cannot be compared; "
             "get both files again, or create both with --train-classifier"

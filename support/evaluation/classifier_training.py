@@ -30,7 +30,7 @@ def train_classifier(seed, epochs=12, seen=SEEN):
     real["gan_train"] = gan_train(dataset.train_images, dataset.train_labels, dataset, seen)
     record = {
         "accuracy": accuracy,
-        "sha256": classifier.checksum(),
+        "sha256": classifier.checksum(classifier.CLASSIFIER),
         "features": classifier.FEATURES,
         "seed": seed,
         "epochs": epochs,

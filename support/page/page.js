@@ -1,4 +1,4 @@
-// What the page does: it reads what is typed and pressed, draws, and shows.
+// Reads the input, draws, and shows the digits.
 
 const SIDE = 28; // pixels of a digit
 const SCALE = 4; // of the canvas, and of the PNG
