@@ -91,7 +91,7 @@ def draw_time(names):
     axis.axhline(real_distance(), color="grey", linestyle="--", label="real digits")
     axis.set(yscale="log", xlabel="minutes", ylabel="Fréchet distance of 5,000 digits")
     axis.grid(alpha=0.3, which="both")
-    axis.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(RESULTS / "time_to_quality.png", dpi=110)
 
 
