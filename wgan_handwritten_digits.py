@@ -260,7 +260,7 @@ def compile_iteration(training, images, options, total, labels=None):
             with generator_tape:
                 fakes.append(generator(latents[update], training=not critic_only))  # line 4; one batch for batch norm
             with tf.GradientTape() as tape:
-                pick = functools.partial(pick_scores, latents=latents[update])  # cwgan: for the label
+                pick = functools.partial(pick_scores, latents=latents[update])  # cwgan: that of the label
                 scores = [*map(pick, tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2))]
                 critic_loss = critic_objective(*scores)  # line 5
                 if recipe.penalty:

@@ -1,5 +1,6 @@
 """What kind of thing a path is, and readers of small files that may be damaged or hostile. Standard library only."""
 
+import hashlib
 import json
 import os
 import stat
@@ -36,6 +37,11 @@ def read_json(path):
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def checksum(path):
+    """The SHA-256 of the file `path`, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def check_sizes(archive, packed):

@@ -41,7 +41,10 @@ def checksum(path):
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """A function: after `count` iterations, the next run gets a SIGINT; critic_only: while the epoch is judged."""
+    """A function: after `count` iterations, the next run gets a SIGINT; critic_only: while the epoch is judged.
+
+    It returns a list that will have the arguments of each iteration.
+    """
     if sys.platform == "win32":
         pytest.skip("signals of this kind are not delivered on Windows")
     compile_iteration = wgan.compile_iteration
@@ -62,6 +65,7 @@ def stop_after(monkeypatch):
             return iterate_and_stop
 
         monkeypatch.setattr(wgan, "compile_iteration", compile_and_stop)
+        return calls
 
     return arrange
 
@@ -72,11 +76,11 @@ def seed_and_epochs(path):
 
 
 def test_the_stop_button_of_a_notebook_saves_and_the_run_can_be_resumed(few, tmp_path, stop_after):
-    stop_after(3)
+    calls = stop_after(3)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted) as end:
         train(few, tmp_path)
-    assert end.value.saved
+    assert end.value.saved and calls.count({}) == 3
     assert signal.getsignal(signal.SIGINT) == before
     generator, _ = train(few, tmp_path, resume=True)
     whole, _ = train(few, tmp_path / "whole")

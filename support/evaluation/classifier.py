@@ -1,7 +1,6 @@
 """The digit classifier behind evaluate_digits.py: its layers, its file, and what it says about images."""
 
 import contextlib
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from support.command_line.progress import watch
 from support.errors import InputError
 from support.machine.devices import keras, tf
+from support.paths import checksum
 
 CLASSIFIER = Path(__file__).with_name("digit_classifier.keras")
 RECORD = CLASSIFIER.with_suffix(".json")  # how it was trained, its checksum, and the figures of real digits
@@ -100,11 +100,6 @@ def without_tf32():
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
-
-
-def checksum(path):
-    """The SHA-256 of the file `path`, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_record():

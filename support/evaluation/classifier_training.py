@@ -13,6 +13,7 @@ from support.evaluation.definitions import BATCH, SEEN, TRAINED_ON
 from support.evaluation.figures import drawn
 from support.evaluation.measuring import real_figures, real_judged
 from support.machine.devices import keras, tf
+from support.paths import checksum
 from support.results.files import write_text
 from support.results.models import save_model
 
@@ -30,7 +31,7 @@ def train_classifier(seed, epochs=12, seen=SEEN):
     real["gan_train"] = gan_train(dataset.train_images, dataset.train_labels, dataset, seen)
     record = {
         "accuracy": accuracy,
-        "sha256": classifier.checksum(classifier.CLASSIFIER),
+        "sha256": checksum(classifier.CLASSIFIER),
         "features": classifier.FEATURES,
         "seed": seed,
         "epochs": epochs,

@@ -10,6 +10,7 @@ from support.evaluation.classifier_training import gan_train
 from support.evaluation.definitions import TRAINED_ON
 from support.evaluation.sources import read_source
 from support.machine.devices import import_tensorflow
+from support.paths import checksum
 
 
 def evaluate(options):
@@ -44,7 +45,7 @@ def evaluate(options):
         found = {"source": str(source.path), "origin": source.origin, "images": images, "compared": compared}
         found["trained_on"] = trained_on
         if source.path.suffix == ".keras":
-            found["sha256"] = classifier.checksum(source.path)  # the step `page` looks for it
+            found["sha256"] = checksum(source.path)  # the step `page` looks for it
         found |= {"figures": values, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
         print(json.dumps(found, indent=1))
     else:

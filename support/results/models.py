@@ -1,6 +1,5 @@
 """Keras models: saved whole or not at all, loaded without running their code, errors in one line."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -10,7 +9,7 @@ import numpy as np
 
 from support.errors import InputError
 from support.machine.devices import keras, tf
-from support.paths import check_sizes, kind, read_member
+from support.paths import check_sizes, checksum, kind, read_member
 from support.results.files import write_whole
 from support.results.ownership import NAME
 
@@ -55,7 +54,7 @@ def find_generator(options):
     """The generator that `options` name, and a dictionary with its path and checksum. Raises ModelError."""
     path = Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = load_generator(path)
-    return generator, {"model": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return generator, {"model": str(path), "sha256": checksum(path)}
 
 
 def load_generator(path):

@@ -18,6 +18,7 @@ from support.command_line.progress import warn
 from support.errors import TrainingError
 from support.machine import devices, replicas, training_layers
 from support.machine.devices import tf
+from support.paths import checksum
 from support.results import checkpoints, files, pictures, tensorboard
 from support.results.models import save_model
 from support.results.ownership import is_ours, refuse_others
@@ -40,7 +41,7 @@ def describe_run(options, recipe, dataset, version, script=None):
         "data": data,
         "versions": {"program": version, **devices.package_versions()},
         "device": replicas.describe(),
-        "code": {source.name: hashlib.sha256(source.read_bytes()).hexdigest()[:12] for source in sources},
+        "code": {source.name: checksum(source)[:12] for source in sources},
     }
     return json.loads(json.dumps(about, default=str))  # as a checkpoint returns it; a path becomes text
 
