@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
-#                 "scikit-learn>=1.4", "scipy>=1.11"]
+#                 "scikit-learn>=1.4", "scipy>=1.11", "tqdm>=4.66", "filelock>=3.13"]
 # ///
 """How good are the digits in a folder, in an array, or drawn by a generator? Figures, labels, a page of pictures.
 
@@ -17,22 +17,19 @@ generated.
 """
 
 import argparse
-import contextlib
 import os
 import sys
-import zipfile
 from pathlib import Path
 
-from support.command_line.options import OneLineParser, path, whole_number
-from support.command_line.progress import open_standard_error, say
+from support.console import run_program, say
+from support.device import import_tensorflow
 from support.errors import InputError
 from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
-from support.machine.devices import import_tensorflow, keras, tf
-from support.paths import ABSENT, kind
-from support.results.ownership import is_ours
+from support.lazy import keras
+from support.options import OneLineParser, path, whole_number
+from support.outputs.files import check_new_file, kind
 
 MINUTES = "about 3 minutes on two CPU cores"  # how long --gan-train takes
-LONGEST_NAME = 200  # bytes of a file name; most disks allow 255, and the temporary file has a longer name
 
 
 # ---- options: the standard library alone, so that --help and mistakes answer at once ---------------------------------
@@ -89,15 +86,10 @@ def build_parser():
 
 
 def read_options(arguments=None):
-    """The options in `arguments`. A mistake ends the process with one line on standard error and status 2."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    try:
-        fault = fault_of(options)
-    except OSError as error:
-        fault = f"{error.filename}: {error.strerror}"
-    if fault:
-        parser.error(fault)
+    """The options in `arguments`. Raises InputError."""
+    options = build_parser().parse_args(arguments)
+    if fault := fault_of(options):
+        raise InputError(fault)
     options.images = options.images or (TRAINED_ON if options.gan_train else 25_000)
     return options
 
@@ -108,42 +100,17 @@ def fault_of(options):
         return None
     source, found = options.source, kind(options.source)
     if found not in ("file", "folder"):
-        return f"{source}: {found}; give a folder of images, an .npz file or a .keras file"
-    if found == "file" and source.suffix == ".npy":
-        return f"{source}: is a single array; save it with numpy.savez_compressed(FILE, images=array)"
-    if found == "file" and source.suffix not in (".npz", ".keras"):
-        return f"{source}: is neither a folder of images nor an .npz or .keras file"
-    if found == "file" and not zipfile.is_zipfile(source):
-        return f"{source}: is not a valid {source.suffix} file, perhaps damaged; get it or create it again"
+        return f"{source}: {found}; give a folder of images, a file with images or a .keras file"
     if (options.digit is None) != (options.copy_to is None):
         return "--digit needs --copy-to, and --copy-to needs --digit: give both, or neither"
     outputs = ("--labels", options.labels, ".csv"), ("--page", options.page, ".png"), ("--copy-to", options.copy_to, "")
     for option, target, suffix in outputs:
-        fault = target and fault_of_output(target, suffix, source)
-        if fault:
-            return f"{option} {target}: {fault}"
-    return None
-
-
-def fault_of_output(target, suffix, source):
-    """Why `target` cannot become a file with this suffix or, without a suffix, a new folder; None if it can."""
-    found, folder = kind(target), Path(os.path.realpath(target.parent))
-    if len(os.fsencode(target.name)) > LONGEST_NAME:
-        return f"the name is longer than {LONGEST_NAME} bytes; choose a shorter one"
-    if kind(folder) != "folder":
-        return f"there is no folder {folder}; create it first"
-    if suffix and (target.suffix.lower() != suffix or found not in ("file", ABSENT)):
-        return f"give the name of a {suffix} file"
-    if suffix and found == "file" and not is_ours(target):
-        return "exists, and this version of the program did not write it; choose another name"
-    if not suffix and (target.name in ("", "..") or target.is_symlink()):
-        return "give the name of a new folder"
-    if not suffix and found != ABSENT and (found != "folder" or any(target.iterdir()) or target.samefile(".")):
-        return "exists and is not an empty folder, or is the current folder; choose another name"
-    if not os.access(folder, os.W_OK):
-        return f"{folder} is not writable; choose another folder"
-    if source.is_dir() and (folder / target.name).is_relative_to(os.path.realpath(source)):
-        return f"is inside the folder of images; choose a path outside {source}"
+        if target:
+            check_new_file(target, option)
+            if suffix and target.suffix.lower() != suffix:
+                return f"{option} {target}: give the name of a {suffix} file"
+            if source.is_dir() and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(source)):
+                return f"{option} {target}: is inside the folder of images; choose a path outside {source}"
     return None
 
 
@@ -174,29 +141,17 @@ def train(options):
     )
 
 
+def run(options):
+    """Trains the classifier, or evaluates images."""
+    if options.train_classifier:
+        train(options)
+    else:
+        evaluate(options)
+
+
 def main(arguments=None):
     """Does what the command line asks for and returns the exit status: 0 done, 2 a bad option or input, 1 a failure."""
-    open_standard_error()
-    with contextlib.suppress(AttributeError):  # in a notebook, or if the stream is closed
-        sys.stdout.reconfigure(errors="replace")  # an encoding without arrows gets a question mark, not a traceback
-    options = read_options(arguments)
-    try:
-        train(options) if options.train_classifier else evaluate(options)
-    except InputError as error:
-        return fail(error, 2)
-    except OSError as error:
-        return fail(error, 1)
-    except KeyboardInterrupt:
-        return 130
-    except (MemoryError, tf.errors.ResourceExhaustedError):
-        return fail("not enough memory; give fewer images (for a generator: --images)", 1)
-    return 0
-
-
-def fail(error, status):
-    """Prints the line about an error and returns the exit status."""
-    say(f"evaluate_digits.py: {error}")
-    return status
+    return run_program(read_options, run, arguments, "evaluate_digits.py")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
-#                 "scikit-learn>=1.4", "scipy>=1.11"]
+#                 "scikit-learn>=1.4", "scipy>=1.11", "tqdm>=4.66", "filelock>=3.13"]
 # ///
 """A Wasserstein GAN with weight clipping that learns to draw handwritten digits.
 
@@ -18,91 +18,112 @@ number, not a probability, and similar images must get similar scores: the criti
 
     max over C of  E[C(real)] - E[C(G(z))]                                             (their equations 2 and 3)
 
-approximates, up to a factor, the Wasserstein-1 distance between real and generated images: their mean distance, in
-pixel space, if generated images are paired with real ones in the best way. Better digits make it smaller. Its gradient
-is useful even if the two sets have nothing in common. The critic is kept Lipschitz in the simplest way: after each of
-its updates, each weight is clipped to an interval around 0, its box. This file goes from recipes to drawing.
+approximates, up to a factor, the Wasserstein-1 distance between the real and the generated images. It is the smallest
+mean distance, in pixel space, at which each generated image can be paired with a real one. Better digits make it
+smaller, and its gradient is useful even if the two sets have nothing in common. The critic is kept Lipschitz in the
+simplest way: after each of its updates, each weight is clipped to an interval around 0, its box.
 """
 
 import functools
 import math
 import sys
-from types import SimpleNamespace
+from dataclasses import dataclass
 
-import numpy as np
-
-from support.command_line import endings
-from support.command_line.options import Options, complete
-from support.datasets.loading import MNIST, load_dataset
-from support.drawing import draw_digits, draw_latents, draw_styles, set_choice, to_pixels
-from support.evaluation import epoch_figures, sorting
+from support import cluster, console, models, other_gans, quick_layers, randomness, steps
+from support.data import as_dataset, load_dataset
+from support.drawing import draw_digits, set_choice
+from support.evaluation import epoch_figures
 from support.labels import DIGITS, check_request, labels_of, labels_to_learn, layer_name
-from support.machine import randomness, replicas
-from support.machine.devices import keras, tf
-from support.machine.training_layers import STRIDED, initializers, lower_rates, mean, seed_dropout, training_layers
-from support.other_gans import OTHER_NETWORKS, OTHER_OBJECTIVES, OTHER_RECIPES, Recipe, gradient_penalty
-from support.page.writing import check_page, page
-from support.results import digit_files, files, folders, models, pictures, run_files
-from support.training_run import training_run
+from support.lazy import keras, np, tf
+from support.options import first_lines, options_from, read_options
+from support.outputs import claims, training_folder
+from support.page import writing as page
 
-VERSION = "0.3.0.dev0"
+VERSION = "0.4.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
 CHOICE = 6.0  # norm of the vector that encodes the choice; that of 64 normal latent numbers is about 8
 AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
-# support/other_gans.py says what each setting means. It also has the recipes of the other GANs.
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train a GAN: the defaults of the options with the same names, and settings without an option."""
+
+    epochs: int
+    batch_size: int
+    n_critic: int  # critic updates per generator update
+    learning_rate: float = 1e-3  # of the critic, at the start
+    latent_dim: int = 64
+    clip: float | None = None  # half width of the critic's boxes; None: the weights are not clipped
+    clip_scaled: bool = False  # the box of each layer is in proportion to its He initialisation, see clip_bounds
+    centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
+    generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
+    decay: bool = True  # the learning rates fall linearly to a fiftieth
+    reuse_images: bool = False  # the generator's update uses the images of the critic's updates, no new ones
+    choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
+    conditional: bool = False  # a score of the critic and a choice of the generator for each label of the dataset
+    networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
+    objective: str = "wasserstein"  # or "cross-entropy"
+    penalty: float = 0.0  # weight of a gradient penalty
+
+
+# How the settings were found: benchmarks/results/search.md.
 RECIPES = {
     "wgan": Recipe(
-        epochs=10, batch_size=32, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
-        clip_scaled=True, centred=True, generator_rate=2.0, reuse_images=True, choices=10,
+        epochs=10, batch_size=32, n_critic=2, generator_rate=2.0, clip=2.0, clip_scaled=True, centred=True,
+        reuse_images=True, choices=10,
     ),
-    # Draws the digits that are asked for: the critic gives a score for each label; the label of an image picks one.
+    # The same with labels: it draws the digits that are asked for.
     "cwgan": Recipe(
-        epochs=5, batch_size=16, n_critic=2, learning_rate=1e-3, latent_dim=64, clip=2.0,
-        clip_scaled=True, centred=True, generator_rate=2.0, reuse_images=True, conditional=True,
+        epochs=5, batch_size=16, n_critic=2, generator_rate=2.0, clip=2.0, clip_scaled=True, centred=True,
+        reuse_images=True, conditional=True,
     ),
-    # The settings of algorithm 1 of the paper, for comparison.
-    "wgan-paper": Recipe(epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, clip=0.01, decay=False),
-    **OTHER_RECIPES,
+    # A gradient penalty instead of clipping (Gulrajani et al. 2017).
+    "wgan-gp": Recipe(epochs=8, batch_size=32, n_critic=2, reuse_images=True, choices=10, penalty=10.0),
+    # The settings of algorithm 1 of the paper.
+    "wgan-paper": Recipe(
+        epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, latent_dim=100, clip=0.01, decay=False,
+    ),
+    # A discriminator that classifies images as real or generated (Radford et al. 2015; Goodfellow et al. 2014).
+    "dcgan": Recipe(epochs=4, batch_size=32, n_critic=1, latent_dim=100, networks="dcgan", objective="cross-entropy"),
+    "gan": Recipe(epochs=29, batch_size=64, n_critic=1, latent_dim=100, networks="dense", objective="cross-entropy"),
 }  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------- networks
-def build_critic(seed=0, layers=None, labels=()):
-    """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, 1], any real number. cwgan: [n, labels].
+def build_critic(scores=1):
+    """The critic C: float32 images [n, 28, 28, 1] in [-1, 1] -> scores [n, scores], any real numbers.
 
     The last layer is linear: a score is not a probability, so there is no sigmoid. There is no batch norm either: with
     it, the score of an image would depend on the other images of the batch. The kernels of the first layer are nearly
-    half as wide as the image, so that they see a whole stroke at once. layers: a namespace, by default keras.layers.
+    half as wide as the image, so that they see a whole stroke at once. cwgan has a score for each label.
     """
-    kernel = initializers(keras.initializers.HeUniform, seed, first=0)
-    layers = layers or keras.layers
+    layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((28, 28, 1), name="image"),
-            # A 12x12 kernel with a stride of 2, in the form that is quickest to compute: 6x6 over blocks of 2x2 pixels.
-            layers.Reshape((14, 2, 14, 2)),
+            # A 12x12 kernel with a stride of 4, in the form that is quickest to compute: 3x3 over blocks of 4x4 pixels.
+            layers.Reshape((7, 4, 7, 4)),
             layers.Permute((1, 3, 2, 4)),
-            layers.Reshape((14, 14, 4)),
-            layers.Conv2D(64, 6, padding="same", kernel_initializer=next(kernel)),
+            layers.Reshape((7, 7, 16)),
+            layers.Conv2D(64, 3, padding="same", kernel_initializer="he_uniform"),
             layers.LeakyReLU(LEAK),
-            layers.Conv2D(64, 3, **STRIDED, kernel_initializer=next(kernel)),  # 4x4 takes longer
+            layers.Conv2D(64, 3, padding="same", kernel_initializer="he_uniform"),
             layers.LeakyReLU(LEAK),
             layers.Flatten(),
-            layers.Dense(256, kernel_initializer=next(kernel)),
+            layers.Dense(256, kernel_initializer="he_uniform"),
             layers.LeakyReLU(LEAK),
-            layers.Dense(len(labels) or 1, kernel_initializer=next(kernel), name="score"),
+            layers.Dense(scores, kernel_initializer="he_uniform", name="score"),
         ],
         name="critic",
     )
 
 
-def build_generator(latent_dim=64, choices=10, seed=0, layers=None, labels=()):
+def build_generator(latent_dim=64, choices=10, labels=()):
     """The generator G: float32 latent vectors [n, latent_dim], normal -> images [n, 28, 28, 1] in [-1, 1].
 
-    Digits come in ten kinds. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
+    Digits come in ten classes. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
     images that are neither. So this generator can jump. A one-hot vector marks the largest of the first `choices`
     latent numbers, and adds one of `choices` learned vectors (rows of the large dense kernel) to that layer's output.
     Training decides what each of them stands for; with labels (cwgan), there is one for each label.
@@ -110,68 +131,63 @@ def build_generator(latent_dim=64, choices=10, seed=0, layers=None, labels=()):
     The kernel size of the transposed convolutions, 4, is divisible by their stride of 2, so that each pixel is computed
     from the same number of values. Otherwise a checkerboard shows (Odena et al. 2016).
     """
-    # Small initial weights keep the tanh away from saturation, where its gradient vanishes.
-    kernel = initializers(lambda seed: keras.initializers.RandomNormal(0.0, 0.02, seed), seed, first=32)
-    layers, choices = layers or keras.layers, len(labels) or min(choices, latent_dim)
+    layers, choices = keras.layers, len(labels) or min(choices, latent_dim)
+
+    def tiny():  # small initial weights keep the tanh away from saturation, where its gradient vanishes
+        return keras.initializers.RandomNormal(stddev=0.02)
+
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
         # The softmax of 1000 times the numbers is near 1 for the largest, 0 for the rest. With bfloat16 (training on
         # CPUs with AMX), in 1 of 200 vectors the two largest numbers round to one value: each gets a half.
-        name = layer_name(labels) if labels else "choice"
-        one_hot = {"kernel_initializer": keras.initializers.Identity(1000.0), "use_bias": False, "trainable": False}
-        choice = layers.Dense(choices, activation="softmax", name=name, **one_hot)(latent)
-        values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choice)])
+        choose = layers.Dense(
+            choices, activation="softmax", use_bias=False, trainable=False,
+            kernel_initializer=keras.initializers.Identity(1000.0), name=layer_name(labels) if labels else "choice",
+        )  # fmt: skip
+        values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choose(latent))])
     for layer in (
         # Batch norm has its own bias, so the layers before it need none.
-        layers.Dense(7 * 7 * 64, use_bias=False, kernel_initializer=next(kernel)),
+        layers.Dense(7 * 7 * 64, use_bias=False, kernel_initializer=tiny()),
         layers.Reshape((7, 7, 64)),
         layers.BatchNormalization(momentum=0.9),
         layers.LeakyReLU(LEAK),
-        layers.Conv2DTranspose(64, 4, **STRIDED, use_bias=False, kernel_initializer=next(kernel)),
+        layers.Conv2DTranspose(64, 4, strides=2, padding="same", use_bias=False, kernel_initializer=tiny()),
         layers.BatchNormalization(momentum=0.9),
         layers.LeakyReLU(LEAK),
-        layers.Conv2DTranspose(1, 4, **STRIDED, activation="tanh", kernel_initializer=next(kernel), name="digit"),
+        layers.Conv2DTranspose(
+            1, 4, strides=2, padding="same", activation="tanh", kernel_initializer=tiny(), name="digit"
+        ),
     ):
         values = layer(values)
     return keras.Model(latent, values, name="generator")
 
 
-NETWORKS = {"convolutional": (build_critic, build_generator), **OTHER_NETWORKS}
-
-
-def build_networks(options, labels, layers=None):
-    """The critic and the generator of options.recipe. labels: those of the dataset, used by cwgan only."""
+def build_networks(options, labels=()):
+    """The critic and the generator for these options. labels: those of the dataset, for cwgan."""
     recipe = RECIPES[options.recipe]
-    build_critic, build_generator = NETWORKS[recipe.networks]
-    same = {"seed": options.seed, "layers": layers} | ({"labels": labels} if recipe.conditional else {})
-    return build_critic(**same), build_generator(options.latent_dim, recipe.choices, **same)
-
-
-def pick_scores(scores, latents):
-    """The score of each image for the choice of its latent vector: from [n, labels] and [..., latent_dim] to [n, 1]."""
-    if (labels := scores.shape[-1]) == 1:
-        return scores
-    choices = tf.reshape(tf.argmax(latents[..., :labels], -1), [-1])
-    return tf.gather(scores, choices, batch_dims=1)[:, None]
+    if recipe.networks != "convolutional":
+        return other_gans.build_networks(recipe.networks, options.latent_dim)
+    return build_critic(len(labels) or 1), build_generator(options.latent_dim, recipe.choices, labels)
 
 
 # -------------------------------------------------------------------------------------------------------- objective
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 3 of the paper)."""
-    return mean(real_scores) - mean(fake_scores)
+    return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
 
 
 def critic_objective(real_scores, fake_scores):
-    """The loss of the critic, from its scores [n, 1] of real and of generated images."""
+    """The loss of the critic, from its scores [n] of real and of generated images."""
     return -wasserstein_estimate(real_scores, fake_scores)
 
 
 def generator_objective(fake_scores):
-    """The loss of the generator, from the scores [n, 1] of its images."""
-    return -mean(fake_scores)
+    """The loss of the generator, from the scores [n] of its images."""
+    return -tf.reduce_mean(fake_scores)
 
 
-OBJECTIVES = {"wasserstein": (critic_objective, generator_objective), **OTHER_OBJECTIVES}
+CRITIC_LOSSES = {"wasserstein": critic_objective, "cross-entropy": other_gans.discriminator_objective}
+GENERATOR_LOSSES = {"wasserstein": generator_objective, "cross-entropy": other_gans.non_saturating_objective}
 
 
 def clip_bounds(critic, clip, scaled):
@@ -181,9 +197,9 @@ def clip_bounds(critic, clip, scaled):
     He et al. (2015) draw a layer's initial weights, so that layers with many and with few inputs amplify about
     equally; 0.1 `clip` for biases.
     """
-    if not scaled:
-        return [clip for _ in critic.trainable_variables]
     shapes = [variable.shape for variable in critic.trainable_variables]
+    if not scaled:
+        return [clip for _ in shapes]
     return [clip * (math.sqrt(6 / math.prod(shape[:-1])) if len(shape) > 1 else 0.1) for shape in shapes]
 
 
@@ -194,31 +210,68 @@ def clip_weights(critic, bounds, centred):
     unit responds most strongly if all its weights have one sign: it measures how much ink there is. That varies so much
     between batches that its noise hides the shapes.
     """
-    for variable, bound in zip(critic.trainable_variables, bounds, strict=bool(bounds)):  # no bounds, no clipping
+    for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
         value = variable.value
         if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not a single score
-            value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
+            inputs = list(range(len(value.shape) - 1))
+            value = value - tf.reduce_mean(value, axis=inputs, keepdims=True)
         variable.assign(tf.clip_by_value(value, -bound, bound))
 
 
-# ---------------------------------------------------------------------------------------------------- one iteration
-def draw_numbers(training, options, images, labels=None):
-    """The random numbers of an iteration, a function of the seed and the iteration alone. images: size of the dataset.
+# --------------------------------------------------------------------------------------------------------- training
+@dataclass
+class Training:
+    """Everything that changes in a training run."""
 
-    Returns: positions of the real images, int32 [n_critic, batch]; latent vectors, normal, float32 [n, batch,
-    latent_dim]; seeds [n_critic + 1, 2]. n is n_critic if recipe.reuse_images; else n_critic + 1, and the last batch is
-    for the generator's update. labels: for cwgan, int [images], those of the real images.
+    critic: object  # a Keras model
+    generator: object
+    average: object  # the running average of the generator, which is saved
+    critic_optimizer: object
+    generator_optimizer: object
+    bounds: list  # of the critic's boxes, see clip_bounds
+    labels: tuple  # those that the generator learns, ascending; () without labels
+    iteration: object  # how many are done
+    sums: object  # of the estimate and of both losses, over the iterations of this epoch
+
+    @property
+    def variables(self):
+        """The complete state, in a fixed order: what a checkpoint holds."""
+        parts = self.critic, self.generator, self.average, self.critic_optimizer, self.generator_optimizer
+        return [*(variable.value for part in parts for variable in part.variables), self.iteration, self.sums]
+
+
+def build_training(options, total, labels=()):
+    """The Training of a run of `total` iterations. Equal arguments give equal values. labels: those to learn."""
+    recipe = RECIPES[options.recipe]
+    keras.utils.set_random_seed(options.seed)  # the initial weights depend on this alone
+    critic, average = build_networks(options, labels)
+    critic, generator = quick_layers.quick(critic), quick_layers.quick(average)
+    bounds = clip_bounds(critic, options.clip or math.inf, recipe.clip_scaled)
+    clip_weights(critic, bounds, recipe.centred)
+    rates = options.learning_rate, options.learning_rate * recipe.generator_rate
+    return Training(
+        critic=critic,
+        generator=generator,
+        average=average,
+        critic_optimizer=build_optimizer(critic, rates[0], total * options.n_critic, recipe.decay),
+        generator_optimizer=build_optimizer(generator, rates[1], total, recipe.decay),
+        bounds=bounds,
+        labels=labels,
+        iteration=tf.Variable(0, dtype=tf.int64),  # XLA on a GPU cannot use int32 variables
+        sums=tf.Variable(tf.zeros(3, tf.float64)),
+    )
+
+
+def build_optimizer(network, rate, updates, decay):
+    """RMSprop without momentum, which would reuse gradients computed against an older version of the other network.
+
+    decay: the learning rate falls linearly from `rate` to a fiftieth of it in this number of updates.
     """
-    updates, batch, recipe = options.n_critic, options.batch_size, RECIPES[options.recipe]
-    seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
-    for_real, for_latents, for_others = randomness.split(seed, 3)
-    chosen = randomness.integers([updates, batch], for_real, images)
-    latents = randomness.normal([updates + (not recipe.reuse_images), batch, options.latent_dim], for_latents)
-    if recipe.conditional:  # the critic compares real sevens with generated sevens
-        choices = np.searchsorted(training.labels, labels)
-        for_critic = set_choice(latents[:updates], tf.gather(choices, chosen), len(training.labels))
-        latents = tf.concat([for_critic, latents[updates:]], 0)
-    return chosen, latents, tf.stack(randomness.split(for_others, updates + 1))
+    if decay:
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=rate / 50)
+    optimizer = keras.optimizers.RMSprop(rate, rho=0.9)
+    optimizer.build(network.trainable_variables)
+    return optimizer
 
 
 def update_average(training):
@@ -230,170 +283,171 @@ def update_average(training):
         average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
 
-def compile_iteration(training, images, options, total, labels=None):
-    """A function that does one iteration: n_critic updates of the critic, one of the generator, in one compiled call.
+def draw_numbers(training, options, classes):
+    """The random numbers of an iteration, a function of the seed and the iteration alone; of them, this device's share.
 
-    With critic_only=True, it updates the critic alone, on images of the generator's running average. images: real,
-    uint8 [n, 28, 28]. labels: int [n], for cwgan. total: iterations of the run. Comments name lines of algorithm 1.
-    """
-    recipe, critic = RECIPES[options.recipe], training.critic
-    critic_objective, generator_objective = OBJECTIVES[recipe.objective]
-
-    @replicas.update  # compiled; averages the gradients over several GPUs
-    def update_critic(gradients):
-        training.critic_optimizer.apply(gradients, critic.trainable_variables)
-        clip_weights(critic, training.bounds, recipe.centred)
-
-    @replicas.update
-    def update_generator(gradients):
-        training.generator_optimizer.apply(gradients, training.generator.trainable_variables)
-        update_average(training)
-
-    def iterate(real_images, chosen, latents, seeds, critic_only):
-        generator = training.average if critic_only else training.generator
-        if recipe.decay and not critic_only:
-            lower_rates(training, options.learning_rate, recipe.generator_rate, total)
-        fakes, generator_tape = [], tf.GradientTape()  # records how the images are drawn
-        for update in range(options.n_critic):  # line 2
-            seed_dropout(critic, seeds[update])  # only dcgan and gan have dropout
-            real = tf.cast(tf.gather(real_images, chosen[update]), tf.float32) / 127.5 - 1.0  # line 3
-            with generator_tape:
-                fakes.append(generator(latents[update], training=not critic_only))  # line 4; one batch for batch norm
-            with tf.GradientTape() as tape:
-                pick = functools.partial(pick_scores, latents=latents[update])  # cwgan: that of the label
-                scores = [*map(pick, tf.split(critic(tf.concat([real, fakes[-1]], 0), training=True), 2))]
-                critic_loss = critic_objective(*scores)  # line 5
-                if recipe.penalty:
-                    critic_loss += recipe.penalty * gradient_penalty(critic, real, fakes[-1], seeds[update], pick)
-            update_critic(tape.gradient(critic_loss, critic.trainable_variables))  # lines 6 and 7
-            training.sums.assign_add(tf.stack([wasserstein_estimate(*scores), critic_loss, 0.0]) / options.n_critic)
-        if not critic_only:
-            seed_dropout(critic, seeds[-1])
-            with generator_tape:  # line 9: new images, or those of the critic's updates again
-                fakes = fakes if recipe.reuse_images else [generator(latents[-1], training=True)]
-                scores = pick_scores(critic(tf.concat(fakes, 0), training=True), latents[-len(fakes) :])
-                generator_loss = generator_objective(scores)  # line 10
-            update_generator(generator_tape.gradient(generator_loss, generator.trainable_variables))  # line 11
-            training.sums.assign_add([0.0, 0.0, generator_loss])
-        training.iteration.assign_add(1)
-
-    draw = functools.partial(draw_numbers, training, options, len(images), labels)
-    statistics = [*training.generator.non_trainable_variables, *training.average.non_trainable_variables]
-    return replicas.compile_for_all(iterate, images[..., None], draw, [*statistics, training.sums])
-
-
-# --------------------------------------------------------------------------------------------------------- training
-def build_training(options, labels=DIGITS):
-    """Everything that changes in training: networks, the generator's running average, optimizers, counters.
-
-    Equal arguments give equal values. `variables` is the complete state, in a fixed order. labels: of the dataset.
+    classes: int [images], for each training image the number of its label among training.labels, 0 without labels.
+    Returns positions of real images, int [n, batch]; latent vectors, normal, float32 [n, batch, latent_dim]; classes of
+    both, int [n, batch]; n_critic + 1 seeds. n is n_critic if recipe.reuse_images. Otherwise it is n_critic + 1, and
+    the last batch is for the generator's update.
     """
     recipe = RECIPES[options.recipe]
-    critic, generator = build_networks(options, labels, training_layers())  # Keras's layers, quicker to train
-    _, average = build_networks(options, labels)
-    training = SimpleNamespace(critic=critic, generator=generator, average=average, labels=labels)
-    # No momentum: it would reuse gradients computed against an older version of the other network.
-    training.critic_optimizer = keras.optimizers.RMSprop(options.learning_rate, rho=0.9)
-    training.generator_optimizer = keras.optimizers.RMSprop(options.learning_rate * recipe.generator_rate, rho=0.9)
-    training.critic_optimizer.build(critic.trainable_variables)
-    training.generator_optimizer.build(generator.trainable_variables)
-    training.bounds = clip_bounds(critic, options.clip, recipe.clip_scaled) if options.clip else []
-    clip_weights(critic, training.bounds, recipe.centred)
-    training.iteration = tf.Variable(0, dtype=tf.int64)  # how many are done; XLA on a GPU cannot use int32 variables
-    estimate = "wasserstein_estimate" if recipe.objective == "wasserstein" else "score_difference"
-    training.columns = estimate, "critic_loss", "generator_loss"
-    training.sums = tf.Variable(tf.zeros(3, tf.float64))  # of these columns, over the iterations of this epoch
-    values = [*critic.variables, *generator.variables, *average.variables]
-    values += [*training.critic_optimizer.variables, *training.generator_optimizer.variables]
-    training.variables = [*(variable.value for variable in values), training.iteration, training.sums]
-    return training
+    batches = options.n_critic if recipe.reuse_images else options.n_critic + 1
+    seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
+    for_real, for_latents, for_others = randomness.split(seed, 3)
+    chosen = randomness.integers([batches, options.batch_size], for_real, len(classes))
+    latents = randomness.normal([batches, options.batch_size, options.latent_dim], for_latents)
+    chosen_classes = tf.gather(classes, chosen)
+    if recipe.conditional:  # the critic compares real sevens with generated sevens
+        latents = set_choice(latents, chosen_classes, len(training.labels))
+    seeds = randomness.split(for_others, options.n_critic + 1)
+    return *map(cluster.share, (chosen, latents, chosen_classes)), cluster.own_seeds(seeds)
 
 
-def train(dataset, options=None):
-    """Trains on dataset.train_images; leaves models, history, pictures and checkpoints in options.models_dir.
+def score(critic, images, classes):
+    """The critic's score of each image, float64 [n]. cwgan: its score for the class of the image."""
+    scores = tf.gather(critic(images, training=True), classes, batch_dims=1)
+    return tf.cast(scores, tf.float64)  # bfloat16, in which some CPUs compute them, is too coarse for a mean
 
-    dataset: what support.datasets.loading.load_dataset returns. Returns the averaged generator and the critic. Raises
-    TrainingError if values are no longer finite, InputError if an option, folder or checkpoint cannot be used, and
-    Interrupted after SIGINT (Ctrl-C, a notebook's stop button) or SIGTERM; a checkpoint is saved first if possible.
+
+def critic_loss_and_estimate(critic, recipe, real, fake, classes, seed):
+    """The loss of the critic on a batch of real and of generated images, and the estimate of equation 3."""
+    scores = score(critic, tf.concat([real, fake], axis=0), tf.tile(classes, [2]))
+    real_scores, fake_scores = tf.split(scores, 2)
+    loss = CRITIC_LOSSES[recipe.objective](real_scores, fake_scores)
+    if recipe.penalty:
+        loss += recipe.penalty * other_gans.gradient_penalty(score, critic, real, fake, classes, seed)
+    return loss, wasserstein_estimate(real_scores, fake_scores)
+
+
+def compile_iteration(training, dataset, options):
+    """A function without arguments that does one iteration, lines 2 to 11 of algorithm 1, in one compiled call.
+
+    That is n_critic updates of the critic and one of the generator.
     """
-    options = complete(options or Options(), RECIPES)
-    replicas.start(options)
-    labels = labels_to_learn(dataset, options, RECIPES)
-    with replicas.scope():
-        training = build_training(options, labels)
-    about = run_files.describe_run(options, RECIPES[options.recipe], dataset, VERSION, __file__)
+    recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
+    classes = (
+        np.searchsorted(training.labels, dataset.train_labels)
+        if recipe.conditional
+        else np.zeros(len(dataset.train_images), int)
+    )
+
+    @cluster.update
+    def update_critic(gradients):
+        training.critic_optimizer.apply(gradients, critic.trainable_variables)  # line 6
+        clip_weights(critic, training.bounds, recipe.centred)  # line 7
+
+    @cluster.update
+    def update_generator(gradients):
+        training.generator_optimizer.apply(gradients, generator.trainable_variables)  # line 11
+        update_average(training)
+
+    def iterate(train_images):
+        chosen, latents, image_classes, seeds = draw_numbers(training, options, classes)
+
+        # Line 4. The generator does not change before line 11, so all its images are drawn here, a batch at a time,
+        # because batch norm computes with a batch. The tape remembers how they were drawn.
+        with tf.GradientTape() as drawing:
+            fakes = [generator(batch, training=True) for batch in tf.unstack(latents)]
+
+        losses, estimates = [], []
+        for i in range(options.n_critic):  # line 2
+            quick_layers.seed_dropout(critic, seeds[i])  # only dcgan and gan have dropout
+            real = tf.cast(tf.gather(train_images, chosen[i]), tf.float32) / 127.5 - 1.0  # line 3
+            with tf.GradientTape() as tape:
+                loss, estimate = critic_loss_and_estimate(critic, recipe, real, fakes[i], image_classes[i], seeds[i])
+            update_critic(tape.gradient(loss, critic.trainable_variables))  # lines 5 to 7
+            losses.append(loss)
+            estimates.append(estimate)
+
+        # Line 9. With reuse_images, the images of all critic updates serve again. Otherwise the last batch is new.
+        first = 0 if recipe.reuse_images else options.n_critic
+        fakes, image_classes = fakes[first:], tf.reshape(image_classes[first:], [-1])
+        images = tf.concat(fakes, axis=0)
+        quick_layers.seed_dropout(critic, seeds[-1])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            generator_loss = GENERATOR_LOSSES[recipe.objective](score(critic, images, image_classes))  # line 10
+        # The chain rule: how the loss depends on the images, then how these depend on the generator's weights.
+        slopes = tf.split(tape.gradient(generator_loss, images), len(fakes))
+        update_generator(drawing.gradient(fakes, generator.trainable_variables, output_gradients=slopes))
+
+        training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), generator_loss])
+        cluster.average([*generator.non_trainable_variables, *training.average.non_trainable_variables, training.sums])
+        training.iteration.assign_add(1)
+
+    return cluster.compile_for_all(iterate, dataset.train_images[..., None])
+
+
+def train(data, labels=None, options=None, **settings):
+    """Trains a GAN; leaves models, history, pictures and checkpoints in options.models_dir.
+
+    data: what load_dataset returns, or images, uint8 [n, 28, 28] or float [n, 28, 28] in [0, 1], white on black.
+    labels: int [n], those of such images. options: what read_options returns. In a Python shell, name them instead:
+    train(images, epochs=3). Returns the averaged generator and the critic. Raises InputError, TrainingError if values
+    are no longer finite, and Interrupted after Ctrl-C, a notebook's stop button or SIGTERM, with a checkpoint saved.
+    """
+    options = options or options_from(settings, RECIPES)
+    cluster.start(options, training=True)
+    dataset, recipe = as_dataset(data, labels), RECIPES[options.recipe]
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
     total = options.epochs * epoch_length
-    iterate = compile_iteration(training, dataset.train_images, options, total, dataset.train_labels)
-    judge = epoch_figures.prepare(training, dataset, options.seed, iterate, epoch_length)  # how good are the digits?
-    with training_run(training, options, about, epoch_length, judge) as run:  # resumes, reports, saves
-        for _ in run.iterations():
+    with cluster.strategy().scope():
+        training = build_training(options, total, labels_to_learn(dataset, options, recipe))
+    iterate = compile_iteration(training, dataset, options)
+    measure = epoch_figures.prepare(training.average, dataset, options.seed)  # how good are the digits?
+
+    with claims.claimed(claims.of_training(options)), console.signals_noted() as signals:
+        run = training_folder.TrainingFolder(options, recipe, dataset, training, VERSION)  # resumes
+        run.announce(total)
+        progress = console.TrainingProgress(run, total, options.batch_size * options.n_critic)
+        for done in range(run.iterations() + 1, total + 1):
             iterate()
-        critic, _ = build_networks(options, labels)  # to be saved: built-in layers alone
-        critic.set_weights(training.critic.get_weights())
-        run.save_models(generator=training.average, critic=critic)
-    return training.average, critic
-
-
-# ------------------------------------------------------------------------------------------------ the other steps
-def generate(generator, about, options):
-    """Writes the digits, or the shard's part of them, as PNG files or as an array. about: kept beside them."""
-    labels, numbers = labels_of(generator), files.part_of(options.images, options.shard)
-    if options.digits and not labels:
-        about = {**about, "labels_by": "classifier"}
-        digits = sorting.keep(draw_digits(generator, sys.maxsize, options.seed), options.digits, numbers)
-    else:
-        digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
-    digit_files.save(digits, options, {**about, "seed": options.seed, "labels": options.digits or labels})
-
-
-def interpolate(generator, about, options):
-    """Writes a walk between latent points as an animation. A seed's point is the latent vector of its first digit."""
-    points = [draw_latents(seed, 0, generator.input_shape[-1])[0].numpy() for seed in options.walk]
-    ways = pictures.walk(points, options.frames)
-    pictures.save_walk(options.models_dir, [np.asarray(to_pixels(generator(way, training=False))) for way in ways])
-
-
-def write(generator, about, options):
-    """Writes a number in handwriting: in each line another hand, a style that all latent vectors of the line share."""
-    styles, labels = draw_styles(options, generator.input_shape[-1]), labels_of(generator)
-    choices = np.searchsorted(labels, [[int(digit) for digit in options.number]] * options.lines)
-    latents = set_choice(styles, choices, len(labels))
-    pictures.save_writing(options, [to_pixels(generator(line, training=False)).numpy() for line in latents])
+            epoch, ends_epoch = math.ceil(done / epoch_length), done % epoch_length == 0
+            progress.update(epoch)
+            signal = cluster.any_signal(signals.asked, now=done % 10 == 0 or done == total)
+            if ends_epoch:
+                run.add_epoch(epoch_length, measure())
+            if ends_epoch or signal or run.is_checkpoint_due():
+                run.save(generator=training.average, critic=quick_layers.plain(training.critic))
+            if ends_epoch:
+                run.show_epoch(next(draw_digits(training.average, 100, options.seed)))
+                progress.end_epoch(epoch, epoch_figures.in_words(run.history[-1]))
+            if signal:
+                raise console.Interrupted(signal, saved=True)
+        run.finish(epoch_figures.real_figures())
+        progress.say(epoch_figures.outlook(run.history, options.recipe))
+    return training.average, quick_layers.plain(training.critic)
 
 
 # ------------------------------------------------------------------------------------------------------------- main
 def run(options):
-    """Takes the steps that `options` ask for, in turn."""
-    training = "train" in options.steps
+    """Takes the steps that `options` ask for, in order."""
+    training, recipe = "train" in options.steps, RECIPES[options.recipe]
     if options.summary:
-        return [network.summary() for network in build_networks(options, DIGITS)]
-    if training and not options.data and not MNIST.exists():
-        replicas.start(options)  # Keras will provide MNIST; TensorFlow is set up first
+        return [network.summary() for network in build_networks(options, DIGITS if recipe.conditional else ())]
     dataset = load_dataset(options.data) if training else None
-    replicas.start(options, training)
-    found = None if training else models.find_generator(options)
-    labels = labels_of(found[0]) if found else labels_to_learn(dataset, options, RECIPES)
+    cluster.start(options, training)
+    generator, about = (None, None) if training else models.find_generator(options)
+    labels = labels_to_learn(dataset, options, recipe) if training else labels_of(generator)
     check_request(options, labels)
-    check_page(found, options)
-    if training and not replicas.is_chief():  # only the chief writes
-        train(dataset, options)
-        replicas.wait_for_all()
-        return
-    with folders.reserved(options, labelled=bool(labels or options.digits)):
+    page.check(generator, about, options)
+    if training and not cluster.is_chief():  # only the chief writes and draws
+        train(dataset, options=options)
+        return cluster.wait_for_all()
+    with claims.claimed(claims.of_run(options, labelled=bool(labels or options.digits)), lock=not options.shard):
         if training:
-            train(dataset, options)
-        for step in (generate, interpolate, write, page):
-            if step.__name__ in options.steps:
-                found = found or models.find_generator(options)
-                step(*found, options)
-        replicas.wait_for_all()
-    endings.say_next_steps(options)
+            train(dataset, options=options)
+            generator, about = models.find_generator(options)
+        steps.draw(generator, about, options)
+        cluster.wait_for_all()
+    console.say_next_steps(options)
 
 
 def main(arguments=None):
     """Does what the command line asks for; returns the exit status: 0, or 2 bad input, 1 failure, 130 or 143 signal."""
-    return endings.run_program(run, arguments, RECIPES, (__doc__ or "").split("\n\nA GAN")[0], VERSION)
+    read = functools.partial(read_options, recipes=RECIPES, about=first_lines(__doc__), version=VERSION)
+    return console.run_program(read, run, arguments, "wgan_handwritten_digits")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ Digit i depends on the generator, the seed and i alone, so digits are always dra
 import functools
 import math
 
-import numpy as np
-
+from support import cluster, randomness
 from support.labels import labels_of
-from support.machine import randomness, replicas
-from support.machine.devices import tf
+from support.lazy import np, tf
 
 MARGIN = 0.01  # between the largest of the numbers that make a choice and the next; the generator multiplies by 1000
 VARIATION = 0.3  # angle, in radians, between the style of a line and the latent vector of a digit in it
@@ -42,15 +40,15 @@ def set_choice(latents, numbers, choices):
     return tf.concat([tf.where(wanted, high, others), rest], -1)
 
 
-def draw_styles(options, latent_dim):
-    """Latent vectors for options.lines lines of options.number: normal, in each line similar, as if of one hand.
+def draw_lines(number, lines, seed, labels, latent_dim):
+    """Latent vectors of `number`, a string of digits, float32 [lines, digits, latent_dim]. labels: of the generator.
 
-    Returns float32 [lines, digits, latent_dim]. A line depends on the seed and its place alone.
+    Those of a line are similar, as if of one hand. A line depends on the seed and its place alone.
     """
-    styles = draw_latents(options.seed, 0, latent_dim)[: options.lines, None]
-    blocks = [draw_latents(options.seed, 1 + line, latent_dim) for line in range(options.lines)]
-    own = tf.stack(blocks)[:, : len(options.number)]
-    return math.cos(VARIATION) * styles + math.sin(VARIATION) * own
+    styles = draw_latents(seed, 0, latent_dim)[:lines, None]
+    own = tf.stack([draw_latents(seed, 1 + line, latent_dim)[: len(number)] for line in range(lines)])
+    classes = np.searchsorted(labels, [[int(digit) for digit in number]] * lines)
+    return set_choice(math.cos(VARIATION) * styles + math.sin(VARIATION) * own, classes, len(labels))
 
 
 @functools.lru_cache(maxsize=4)
@@ -66,7 +64,7 @@ def compile_drawing(generator):
         latents = set_choice(latents, choices, len(labels)) if labels else latents
         return to_pixels(generator(latents, training=False))
 
-    return tf.function(draw_block, jit_compile=replicas.use_xla(), autograph=False)
+    return tf.function(draw_block, jit_compile=cluster.use_xla(), autograph=False)
 
 
 def draw_digits(generator, stop, seed=0, first=0, digits=None):

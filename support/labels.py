@@ -11,7 +11,6 @@ from support.errors import InputError
 DIGITS = tuple(range(10))
 FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
 PREFIX = "labels_"
-PRETRAINED = "saved_models/pretrained/cwgan/generator.keras"
 
 
 def read_labels(text):
@@ -64,18 +63,18 @@ def check_request(options, labels):
         if not labels:
             raise InputError(
                 "write: this generator has no labels, so it cannot be asked for a digit; train one with "
-                f"--recipe cwgan, or use --model {PRETRAINED}"
+                "--recipe cwgan, or use --model cwgan"
             )
         if not set(map(int, options.number)) <= set(labels) <= set(DIGITS):
             raise InputError(f"write {options.number}: this generator draws the labels {write_labels(labels)}")
 
 
-def labels_to_learn(dataset, options, recipes):
+def labels_to_learn(dataset, options, recipe):
     """The labels of the training images, an ascending tuple; () for a recipe that uses no labels.
 
-    recipes: by name. Raises InputError if this run cannot learn the labels.
+    Raises InputError if this run cannot learn the labels.
     """
-    if not recipes[options.recipe].conditional:
+    if not recipe.conditional:
         return ()
     if dataset.train_labels is None:
         raise InputError(

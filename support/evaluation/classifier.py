@@ -5,12 +5,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from support.command_line.progress import watch
+from support.console import watch
 from support.errors import InputError
-from support.machine.devices import keras, tf
-from support.paths import checksum
+from support.lazy import keras, np, tf
+from support.outputs.files import checksum
 
 CLASSIFIER = Path(__file__).with_name("digit_classifier.keras")
 RECORD = CLASSIFIER.with_suffix(".json")  # how it was trained, its checksum, and the figures of real digits
@@ -22,8 +20,8 @@ PART = 1000  # images at a time
 class Classified:
     """What the classifier says about n images."""
 
-    features: np.ndarray  # float32 [n, 64]; mean 0 and variance 1 over the training images
-    probabilities: np.ndarray  # float32 [n, 10]
+    features: object  # float32 [n, 64]; mean 0 and variance 1 over the training images
+    probabilities: object  # float32 [n, 10]
 
     @property
     def labels(self):

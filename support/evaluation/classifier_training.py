@@ -3,19 +3,16 @@
 import json
 import math
 
-import numpy as np
-
-from support.command_line.progress import watch
-from support.datasets import loading
+from support import data
+from support.console import watch
 from support.evaluation import classifier
 from support.evaluation.classifier import build, scaled
 from support.evaluation.definitions import BATCH, SEEN, TRAINED_ON
 from support.evaluation.figures import drawn
 from support.evaluation.measuring import real_figures, real_judged
-from support.machine.devices import keras, tf
-from support.paths import checksum
-from support.results.files import write_text
-from support.results.models import save_model
+from support.lazy import keras, np, tf
+from support.models import save_model
+from support.outputs.files import checksum, write_text
 
 
 def train_classifier(seed, epochs=12, seen=SEEN):
@@ -23,7 +20,7 @@ def train_classifier(seed, epochs=12, seen=SEEN):
 
     seen: for GAN-train of the real digits, which is a part of the record.
     """
-    dataset = loading.load_dataset()
+    dataset = data.load_dataset()
     save_model(fit(dataset.train_images, dataset.train_labels, seed, epochs), classifier.CLASSIFIER)
     trained = classifier.load()
     accuracy = _accuracy(trained, dataset)

@@ -6,12 +6,12 @@ pixels in [0, 1].
 
 import math
 
-import numpy as np
 from scipy.linalg import eigh
 from scipy.special import rel_entr
 from sklearn.metrics import pairwise_distances
 
-from support.command_line.progress import watch
+from support.console import watch
+from support.lazy import np
 
 WORKING_MEMORY_MIB = 64  # for the part of a matrix of distances that is in memory at a time
 

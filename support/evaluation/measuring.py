@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.special import rel_entr
 
 from support.evaluation import classifier, figures
 from support.evaluation.definitions import COMPARED, CONFIDENT, COPY_DISTANCES, FEW, JUDGED, NEIGHBOURS
+from support.lazy import np
 
 
 @dataclass(frozen=True)
 class Details:
     """The arrays behind the figures of n images, for the page of pictures."""
 
-    images: np.ndarray  # uint8 [n, 28, 28], 0 to 255
+    images: object  # uint8 [n, 28, 28], 0 to 255
     classified: classifier.Classified
-    compared: np.ndarray  # int64 [m]: positions of the images that were compared with MNIST
-    distances: np.ndarray  # float64 [m]: from each of them to the nearest training image, pixels in [0, 1]
-    neighbours: np.ndarray  # int64 [m]: the position of that training image
+    compared: object  # int64 [m]: positions of the images that were compared with MNIST
+    distances: object  # float64 [m]: from each of them to the nearest training image, pixels in [0, 1]
+    neighbours: object  # int64 [m]: the position of that training image
 
 
 def measure(images, dataset, model, classified=None, unseen=None, labels=None):

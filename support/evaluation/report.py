@@ -6,14 +6,12 @@ import os
 import secrets
 import shutil
 
-import numpy as np
-
 from support.errors import InputError
 from support.evaluation.definitions import FIGURES
 from support.evaluation.figures import drawn
 from support.evaluation.measuring import digit_shares
-from support.results.files import write_whole
-from support.results.ownership import NAME
+from support.lazy import np
+from support.outputs.files import write_whole
 
 
 def table(title, values, real):
@@ -120,4 +118,4 @@ def write_page(path, text, details, dataset):
     places["text"].text(0, 1, text, family="monospace", fontsize=9, va="top", parse_math=False).set_in_layout(False)
     places["text"].set_axis_off()
     with write_whole(path) as temporary:
-        page.savefig(temporary, dpi=110, metadata={"Software": NAME})
+        page.savefig(temporary, dpi=110)

@@ -2,11 +2,10 @@
 
 from collections import deque
 
-import numpy as np
-
 from support.errors import DrawingError
 from support.evaluation import classifier
 from support.evaluation.definitions import CONFIDENT
+from support.lazy import np
 
 PATIENCE = 50_000  # digits to draw without finding the next one
 

@@ -1,59 +1,66 @@
-"""The images to evaluate, and their labels: a folder of images, an array, or what a generator draws."""
+"""The images to evaluate, and their labels: files with images, or what a generator draws."""
 
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from support.command_line.progress import watch
-from support.datasets.image_files import list_images, read_folder_labels, read_images
-from support.datasets.loading import load_dataset, read_image_array
+from support.console import say, watch
+from support.data import load_dataset, read_images
 from support.drawing import BLOCK, draw_digits
 from support.errors import InputError
 from support.evaluation.definitions import BATCH
 from support.labels import DIGITS, labels_of
-from support.results.digit_files import are_chosen
-from support.results.image_folder import image_name, manifest_of
-from support.results.models import ModelError, load_generator
+from support.lazy import np
+from support.models import ModelError, load_generator
+from support.outputs.digit_images import find_record, image_name
 
-NEEDED = "give a generator, or images that one has written, of --recipe cwgan, or an .npz file with y_train"
+NEEDED = "give a generator, or images that one has written, of --recipe cwgan, or images with labels"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The images at `path`, a folder, an .npz file or a .keras file."""
+    """The images at `path`: a folder, a file with images, or a .keras file."""
 
     path: Path
     names: list  # the images' file names; for an array and for a generator, those that copies get
-    images: np.ndarray  # uint8 [n, 28, 28], 0 to 255
+    images: object  # uint8 [n, 28, 28], 0 to 255
     origin: str | None = None  # which generator drew the images, in words, if that is known
-    labels: np.ndarray | None = None  # int64 [n], 0 to 9; None: the images have no labels, or others
+    labels: object = None  # int64 [n], 0 to 9; None: the images have no labels, or others
     chosen: bool = False  # the classifier chose the images by these labels, so it will confirm nearly all
 
 
 def read_source(path, count=None, seed=0, for_training=False):
     """The Source at `path`. Raises InputError.
 
-    count, seed: of the images that a generator draws. for_training: a source that cannot train a classifier is refused
-    before images are drawn or read.
+    count, seed: of the images that a generator draws. for_training: a source that cannot train a classifier is refused.
     """
-    if path.is_dir():
-        names = list_images(path)
-        labels = _digits(path, read_folder_labels(path, names), for_training)
-        images = read_images(path, names)
-        manifest = manifest_of(path, names) or {}
-        return Source(path, names, images, _origin(manifest), labels, manifest.get("labels_by") == "classifier")
-    chosen = False
-    if path.suffix == ".npz":
-        images, labels = read_image_array(path)
-        labels, chosen = _digits(path, labels, for_training), are_chosen(path)
-    else:
+    if path.suffix == ".keras":
         labels, draw = _open_generator(path, count, seed)
         labels = _digits(path, labels, for_training)
-        images = draw()
-    names = [image_name(number, len(images)) for number in range(len(images))]
-    return Source(path, names, images, None, labels, chosen)
+        return Source(path, _names(count), draw(), None, labels)
+    found = read_images(path)
+    if found.prepared:
+        say(found.prepared)
+    labels = _digits(path, found.labels, for_training)
+    if path.is_dir():
+        record = find_record(path, found.names)
+        chosen = record.get("labels_by") == "classifier"
+        return Source(path, found.names, found.images, _origin(record), labels, chosen)
+    return Source(path, _names(len(found.images)), found.images, None, labels, _are_chosen(path))
+
+
+def _names(count):
+    """File names for `count` images that have none."""
+    return [image_name(number, count) for number in range(count)]
+
+
+def _are_chosen(path):
+    """True if the file is an array of this program's in which the classifier chose the digits."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return "chosen_by_classifier.npy" in file.namelist()
 
 
 def _open_generator(path, count, seed):
@@ -91,9 +98,9 @@ def _digits(path, labels, for_training):
     return labels if usable else None
 
 
-def _origin(manifest):
-    """Which generator drew the images with this manifest, a dictionary, in words; None if it does not say."""
-    model, seed, checksum = (manifest.get(key) for key in ("model", "seed", "sha256"))
+def _origin(record):
+    """Which generator drew the images of a record, in words; None if it does not say."""
+    model, seed, checksum = (record.get(key) for key in ("model", "seed", "sha256"))
     if not isinstance(model, str):
         return None
     words = model[:200] + (f", seed {seed}" if type(seed) is int else "")

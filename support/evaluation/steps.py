@@ -2,15 +2,15 @@
 
 import json
 
-from support.command_line.progress import say
-from support.datasets import loading
+from support import data
+from support.console import say
+from support.device import import_tensorflow
 from support.errors import one_line
 from support.evaluation import classifier, measuring, report
 from support.evaluation.classifier_training import gan_train
 from support.evaluation.definitions import TRAINED_ON
 from support.evaluation.sources import read_source
-from support.machine.devices import import_tensorflow
-from support.paths import checksum
+from support.outputs.files import checksum
 
 
 def evaluate(options):
@@ -31,7 +31,7 @@ def evaluate(options):
     if options.copy_to:
         number = report.copy_digit(source, options.copy_to, options.digit, classified.labels)
         say(f"{options.copy_to}: {number:,} images of the digit {options.digit}")
-    dataset = loading.load_dataset()
+    dataset = data.load_dataset()
     labels = None if source.chosen else source.labels
     values, details = measuring.measure(source.images, dataset, model, classified, labels=labels)
     images, compared = len(source.images), len(details.compared)

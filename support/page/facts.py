@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from support.evaluation.definitions import FIGURES
-from support.paths import read_json
+from support.outputs.files import read_json
 
 METHODS = {
     "wgan": "Wasserstein GAN with weight clipping",

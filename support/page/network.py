@@ -1,9 +1,7 @@
 """A generator as a page needs it: the steps of its forward pass (see forward.js), and its numbers as bytes."""
 
-import numpy as np
-
 from support.errors import InputError
-from support.machine.devices import keras
+from support.lazy import keras, np
 
 FEW = 10_000  # a smaller array stays in float32: the choice multiplies by 1,000, and biases take no room
 ACTIVATIONS = {

@@ -6,26 +6,26 @@ import json
 import re
 from pathlib import Path
 
-from support.command_line.progress import say
+from support.console import say
 from support.labels import labels_of
+from support.outputs.files import write_text
 from support.page import facts, network
-from support.results.files import write_text
 
 PARTS = Path(__file__).parent
 SCRIPTS = ("forward.js", "latents.js", "page.js")
 PAGE = "digits.html"
 
 
-def check_page(found, options):
-    """Raises InputError if the step `page` is to come and cannot compute the generator. Writes nothing.
+def check(generator, about, options):
+    """Raises InputError if the step `page` is to come and the page cannot compute the generator. Writes nothing.
 
-    found: the generator and its dictionary, as models.find_generator returns them; None if it is still to be trained.
+    generator: None if it is still to be trained.
     """
-    if found and "page" in options.steps:
-        network.describe(found[0], found[1]["model"])
+    if generator and "page" in options.steps:
+        network.describe(generator, about["model"])
 
 
-def page(generator, about, options):
+def write_page(generator, about, options):
     """Writes digits.html to options.models_dir: a page that draws with `generator` in any browser, without a network.
 
     about: the path and the checksum of its file, as models.find_generator returns them. Raises InputError if the

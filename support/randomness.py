@@ -8,9 +8,7 @@ More: docs/how-it-works.md.
 import functools
 from statistics import NormalDist
 
-import numpy as np
-
-from support.machine.devices import tf
+from support.lazy import np, tf
 
 LEVELS = 1 << 16  # how many different normal numbers there are; the largest is 4.3
 

@@ -1,34 +1,36 @@
-"""Layers that are quicker to train, and small functions that the networks and objectives of all recipes share."""
+"""Layers that are quicker to train than Keras's, with the same weights and the same values up to rounding.
+
+Networks are built with keras.layers. `quick` swaps three kinds of layers before training. `plain` swaps them back
+before saving, so a saved model holds layers built into Keras only.
+"""
 
 import functools
-import itertools
 import math
-from types import SimpleNamespace
 
-from support.machine import randomness
-from support.machine.devices import keras, tf
-
-STRIDED = {"strides": 2, "padding": "same"}
+from support import randomness
+from support.lazy import keras, tf
 
 
-def initializers(kind, seed, first):
-    """An endless iterator of initializers of this kind, each with its own seed, made from `seed` and `first`."""
-    return (kind(seed=(seed * 64 + number) % 2**31) for number in itertools.count(first))
+def quick(network):
+    """A copy of a Keras model, with its weights, that is quicker to train."""
+    return _copy(network, _quick_classes())
 
 
-def mean(values):
-    """The mean of float32 values, in float64: bfloat16 (see devices.training_passes) is too coarse for a sum."""
-    return tf.reduce_mean(tf.cast(values, tf.float64))
+def plain(network):
+    """A copy of a model that `quick` returned, with its weights, of layers built into Keras."""
+    return _copy(network, {name: getattr(keras.layers, name) for name in _quick_classes()})
 
 
-def lower_rates(training, rate, generator_rate, total):
-    """Sets the learning rates of this iteration. From `rate`, the critic's falls to a fiftieth by iteration `total`.
+def _copy(network, classes):
+    """A copy of a model. A layer whose class has a name in `classes` becomes a layer of that class."""
 
-    That of the generator is `generator_rate` times as large.
-    """
-    rate *= 1.0 - 0.98 * tf.cast(training.iteration, tf.float32) / total
-    training.critic_optimizer.learning_rate.assign(rate)
-    training.generator_optimizer.learning_rate.assign(rate * generator_rate)
+    def copy_layer(layer):
+        layer_class = classes.get(type(layer).__name__, type(layer))
+        return layer_class.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(network, clone_function=copy_layer)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def seed_dropout(network, seed):
@@ -56,13 +58,8 @@ def _fused_batch_norm(layer, inputs):
 
 
 @functools.cache
-def training_layers():
-    """keras.layers with three layers replaced by subclasses that are quicker to train, or independent of XLA.
-
-    Their weights, configurations and values (up to rounding) are those of Keras. A saved model has built-in layers
-    only: build a network with keras.layers and copy the weights to it. The classes are defined in this function, so
-    that Keras is not imported before the options are read.
-    """
+def _quick_classes():
+    """The quick layers by name. Defined in a function, so that Keras is not imported before the options are read."""
 
     class BatchNormalization(keras.layers.BatchNormalization):
         """Batch norm over the last axis. In training it is one operation; Keras uses a dozen."""
@@ -90,7 +87,7 @@ def training_layers():
             return leaky_relu(inputs)
 
     class Dropout(keras.layers.Dropout):
-        """Dropout whose random numbers do not depend on XLA (see support/machine/randomness.py)."""
+        """Dropout whose random numbers do not depend on XLA (see randomness.py)."""
 
         def call(self, inputs, training=False):
             if not (training and self.rate):
@@ -99,5 +96,4 @@ def training_layers():
             kept = randomness.uniform(tf.shape(inputs), seed) >= self.rate
             return tf.where(kept, inputs / (1 - self.rate), 0.0)
 
-    own = {layer.__name__: layer for layer in (BatchNormalization, LeakyReLU, Dropout)}
-    return SimpleNamespace(**(vars(keras.layers) | own))
+    return {layer.__name__: layer for layer in (BatchNormalization, LeakyReLU, Dropout)}

@@ -3,19 +3,15 @@
 import contextlib
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, PngImagePlugin
-
-from support.command_line.progress import say
-from support.results.files import write_whole
-from support.results.ownership import NAME, is_ours
+from support.console import say
+from support.lazy import Image, np
+from support.outputs.files import write_whole
 
 WRITING_SCALE = 4  # pixels of the picture of a number for each pixel of a digit
 # Columns of history.csv: the title of their panel in curves.png, the scale of its axis.
 CURVES = {
     "frechet_distance": ("Fréchet distance from the test images, lower is better", "log"),
     "sliced_wasserstein": ("Sliced Wasserstein distance, lower is better", "log"),
-    "wasserstein_in_pixels": ("Wasserstein estimate in pixels, lower is better", "log"),
     "wasserstein_estimate": ("E[C(real)] - E[C(generated)], in scores", "linear"),
     "score_difference": ("E[C(real)] - E[C(generated)], in scores", "linear"),
 }
@@ -30,18 +26,15 @@ def grid(images, columns):
 
 
 def _save_png(path, picture):
-    """Writes a Pillow image to `path`, with our sign."""
-    sign = PngImagePlugin.PngInfo()
-    sign.add_text("Software", NAME)
+    """Writes a Pillow image to `path`."""
     with write_whole(path) as temporary:
-        picture.save(temporary, pnginfo=sign)
+        picture.save(temporary)
 
 
 def _save_gif(path, frames, times):
     """Writes Pillow images of one size to `path` as a GIF that repeats. times: milliseconds, of all or a list."""
     with write_whole(path) as temporary:
-        more = {"duration": times, "loop": 0, "comment": NAME.encode()}
-        frames[0].save(temporary, save_all=True, append_images=frames[1:], **more)
+        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=times, loop=0)
 
 
 def save_grid(path, images, columns=10):
@@ -50,22 +43,19 @@ def save_grid(path, images, columns=10):
 
 
 def save_animation(path, pictures):
-    """Writes the PNG files `pictures` to `path` as a GIF; returns how many were missing, damaged or not ours.
+    """Writes the PNG files `pictures` to `path` as a GIF. A missing or damaged picture is left out.
 
     It lasts about eight seconds, and shows the last picture for two more. It has at most 100 pictures, the first and
     the last included. Without a good picture, no file is written.
     """
-    chosen = [pictures[i] for i in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int))]
     frames = []
-    for picture in filter(is_ours, chosen):
-        with contextlib.suppress(Exception), Image.open(picture, formats=["PNG"]) as frame:  # damage can raise anything
+    for number in np.unique(np.linspace(0, len(pictures) - 1, 100).round().astype(int)):
+        with contextlib.suppress(Exception), Image.open(pictures[number], formats=["PNG"]) as frame:
             frames.append(frame.convert("L"))
     frames = [frame for frame in frames if frame.size == frames[-1].size]
-    if not frames:
-        return len(chosen)
-    each = int(np.clip(8000 / len(frames), 60, 1000))
-    _save_gif(path, frames, [each] * (len(frames) - 1) + [each + 2000])
-    return len(chosen) - len(frames)
+    if frames:
+        each = int(np.clip(8000 / len(frames), 60, 1000))
+        _save_gif(path, frames, [each] * (len(frames) - 1) + [each + 2000])
 
 
 def save_walk(folder, ways):
@@ -125,9 +115,7 @@ def save_curves(path, history, real):
             axis.axhline(real[column], color="grey", linestyle="--", label=f"real digits: {real[column]:.3f}")
             axis.legend()
         axis.set(title=title, xlabel="epoch")
-        if scale == "log" and min(row[column] for row in rows) <= 0:
-            axis.set_yscale("symlog", linthresh=0.01)  # the estimate in pixels can be negative
-        elif scale == "log":
+        if scale == "log":
             axis.set_yscale("log")
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_major_formatter("{x:g}")  # 0.2 instead of 2 x 10^-1
@@ -135,7 +123,7 @@ def save_curves(path, history, real):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3, which="both")
     with write_whole(path) as temporary:
-        figure.savefig(temporary, dpi=120, metadata={"Software": NAME})
+        figure.savefig(temporary, dpi=120)
 
 
 def walk(points, frames):

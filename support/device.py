@@ -1,67 +1,36 @@
-"""CPU or GPU: imports TensorFlow quietly and sets it up for one device."""
+"""The device: imports TensorFlow quietly, sets it up for a CPU or a GPU, and says what computes."""
 
 import contextlib
 import functools
-import importlib
 import os
 import platform
-import subprocess
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from support.errors import InputError
+from support.lazy import tf
 
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-class DeviceError(InputError):
-    """The requested device, or TensorFlow, cannot be used."""
-
-
-class ImportedOnUse:
-    """A module that is imported when one of its names is first used. Options are read before that."""
-
-    def __init__(self, name):
-        self._name = name
-
-    def __getattr__(self, attribute):
-        if "tensorflow" not in sys.modules:
-            import_tensorflow()
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-keras = ImportedOnUse("keras")
-tf = ImportedOnUse("tensorflow")
-
-
 def import_tensorflow(device="auto", join=None):
-    """Returns TensorFlow, imported without its messages on standard error. device: "auto", "cpu" or "gpu".
+    """Imports TensorFlow without its messages, and sets it up. device: "auto", "cpu" or "gpu".
 
     join: a function, called before anything is computed: only then can this process join others. Only the first import
-    sets the device, because TensorFlow reads it once. Raises DeviceError if TensorFlow cannot be imported, and if
-    device is "gpu" and it finds none.
+    sets the device, because TensorFlow reads it once. Raises InputError if TensorFlow cannot be imported, and if device
+    is "gpu" and it finds none.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["MPLBACKEND"] = "agg"  # this program draws files only; a notebook sets a backend that is not installed
     # oneDNN is off by default on CPUs without AVX-512, but makes training 1.5 times as fast there, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    with quiet_standard_error():
-        try:
-            import keras
-            import tensorflow
-        except Exception as error:  # a missing or broken package, or a keras.json with any content
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise DeviceError(
-                f"TensorFlow or Keras cannot be imported ({reason[0]}): install requirements.txt, or repair keras.json"
-            ) from None
-        if keras.backend.backend() != "tensorflow":
-            raise DeviceError(
-                f"Keras already runs with the backend {keras.backend.backend()!r}: "
-                "start a new process with KERAS_BACKEND=tensorflow"
-            )
+    with quiet():
+        tensorflow = _import()
         if device == "cpu":
             with contextlib.suppress(RuntimeError):  # the devices are already in use, as in a notebook
                 tensorflow.config.set_visible_devices([], "GPU")
@@ -69,51 +38,68 @@ def import_tensorflow(device="auto", join=None):
         for gpu in gpus:  # otherwise TensorFlow takes nearly all of the GPU's memory at once
             with contextlib.suppress(RuntimeError):
                 tensorflow.config.experimental.set_memory_growth(gpu, True)
+        if device == "gpu" and not gpus:
+            raise InputError(
+                "--device gpu: TensorFlow finds no GPU. On Linux and WSL2 install it with "
+                "`pip install 'tensorflow[and-cuda]'`; on macOS and Windows use --device cpu"
+            )
     if join:
         join()
-    with quiet_standard_error():
+    with quiet():
         tensorflow.config.list_logical_devices()  # starts the devices while messages are held back
+
+
+def _import():
+    """The module tensorflow. Keras is set up, too. Raises InputError."""
+    try:
+        import keras
+        import tensorflow
+    except Exception as error:  # a missing or broken package, or a keras.json with any content
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"TensorFlow or Keras cannot be imported ({reason}): install requirements.txt, or repair keras.json"
+        ) from None
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"Keras already runs with the backend {keras.backend.backend()!r}: "
+            "start a new process with KERAS_BACKEND=tensorflow"
+        )
     # A user's keras.json may set other values; on a CPU, TensorFlow has no convolutions with channels_first.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-    if device == "gpu" and not gpus:
-        raise DeviceError(
-            "--device gpu: TensorFlow finds no GPU. On Linux and WSL2 install it with "
-            "`pip install 'tensorflow[and-cuda]'`; on macOS and Windows use --device cpu"
-        )
     return tensorflow
 
 
-# Prints what it read, unless the last byte is a zero, which means that the block succeeded.
-_KEEPER = "import sys; held = sys.stdin.buffer.read(); held.endswith(b'\\0') or sys.stderr.buffer.write(held)"
-
-
 @contextlib.contextmanager
-def quiet_standard_error():
-    """Holds back all text on file descriptor 2, also from C++. Prints it if the block fails.
+def quiet():
+    """Holds back all text on file descriptor 2, also from C++. Prints it if the block fails with a bug.
 
-    Needed because TensorFlow prints before it reads its log level. Another process holds the text, so it is printed
-    even if this process is aborted: TensorFlow aborts it on a CPU without the instructions that it needs.
+    Needed because TensorFlow prints before it reads its log level.
     """
-    sys.stderr.flush()
-    keeper = subprocess.Popen([sys.executable, "-S", "-c", _KEEPER], stdin=subprocess.PIPE, start_new_session=True)
-    standard_error, drop = os.dup(2), True
-    os.dup2(keeper.stdin.fileno(), 2)
     try:
+        standard_error = os.dup(2)
+    except OSError:  # it is closed
         yield
-    except Exception as error:
-        drop = isinstance(error, DeviceError)
-        raise
-    finally:
-        sys.stderr.flush()
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
-        with keeper:
-            keeper.stdin.write(b"\0" if drop else b"")
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except InputError:
+            held.truncate(0)
+            raise
+        except Exception:
+            held.seek(0)
+            os.write(standard_error, held.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
 
 
 def use_xla():
-    """True if the training step should be compiled with XLA: on a GPU, but not on a CPU.
+    """True if iterations and drawing should be compiled with XLA: on a GPU, but not on a CPU.
 
     On a CPU, XLA's convolutions are slower than oneDNN's. XLA is not used on a GPU of compute capability 10
     or more (Blackwell) with TensorFlow before 2.22: compiling for it ends the whole process.
@@ -123,16 +109,6 @@ def use_xla():
         return False
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     return capability < (10, 0) or tuple(map(int, tf.__version__.split(".")[:2])) >= (2, 22)
-
-
-def fused(function):
-    """`function` as a tf.function, compiled with XLA to one pass over its arrays. For elementwise arithmetic.
-
-    On a CPU, XLA is fast at this, unlike at convolutions. XLA is used on Linux only, because it is untested elsewhere,
-    and on a GPU only if use_xla().
-    """
-    xla = platform.system() == "Linux" and (use_xla() or not tf.config.get_visible_devices("GPU"))
-    return tf.function(function, jit_compile=xla, autograph=False)
 
 
 @functools.cache
@@ -147,11 +123,16 @@ def uses_bfloat16():
     return False
 
 
+def uses_onednn():
+    """True if TensorFlow uses oneDNN on the CPU, as import_tensorflow asks it to."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
+
+
 @contextlib.contextmanager
 def training_passes():
     """A block in which TensorFlow's graph optimizer runs two more passes, which make training quicker.
 
-    `remapping` fuses a convolution with its LeakyReLU (see training_layers). If uses_bfloat16(), the other pass
+    `remapping` fuses a convolution with its LeakyReLU (see quick_layers.py). If uses_bfloat16(), the other pass
     multiplies matrices in bfloat16; variables and sums stay float32.
     """
     before = tf.config.optimizer.get_experimental_options()
@@ -174,27 +155,18 @@ def multiplies_in_bfloat16():
     return float(product[0, 0]) == 64.0
 
 
-def device_name():
-    """The device in words: the GPU's name, or the number of CPU cores that this process may use."""
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus:
-        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"CPU, {usable_cores()} cores"
-
-
 def describe():
     """The device and its settings, for the record of a run."""
-    return {"name": device_name(), "xla": use_xla(), "onednn": uses_onednn(), "bfloat16": multiplies_in_bfloat16()}
+    gpus = tf.config.get_visible_devices("GPU")
+    name = f"CPU, {usable_cores()} cores"
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return {"name": name, "xla": use_xla(), "onednn": uses_onednn(), "bfloat16": multiplies_in_bfloat16()}
 
 
 def usable_cores():
     """The number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def uses_onednn():
-    """True if TensorFlow uses oneDNN on the CPU, as import_tensorflow asks it to."""
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
 def package_versions():

@@ -5,13 +5,9 @@ import os
 import zipfile
 from pathlib import Path
 
-import numpy as np
-
 from support.errors import InputError
-from support.machine.devices import keras, tf
-from support.paths import check_sizes, checksum, kind, read_member
-from support.results.files import write_whole
-from support.results.ownership import NAME
+from support.lazy import keras, np, tf
+from support.outputs.files import checksum, kind, write_whole
 
 # The classes that a model file may use, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
 # whose graph may write files. A layer of a future Keras is refused until it is added here.
@@ -35,15 +31,53 @@ ALLOWED = {
     "keras.random": "SeedGenerator",
 }
 ALLOWED = {(module, name) for module, names in ALLOWED.items() for name in names.split()}
+PRETRAINED = {  # names that --model takes
+    name: Path(__file__).parents[1] / "saved_models/pretrained" / name / "generator.keras" for name in ("wgan", "cwgan")
+}
+# Settings that Keras 3.13 to 3.15 write and 3.12 refuses, with their defaults.
+LATER_SETTINGS = {
+    "quantization_config": None, "renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99, "input_axes": None,
+    "output_axes": None,
+}  # fmt: skip
 MOST_CONFIG = 2**22  # bytes; the configuration of the default generator has 7,000
 
 
-def save_model(model, path, run_id=""):
-    """Saves a model whole or not at all. Uncompiled and of built-in layers, it loads without this program."""
+def save_model(model, path):
+    """Saves a model whole or not at all. Uncompiled and of built-in layers, it loads without this program.
+
+    It loads in Keras 3.12 or newer: settings that later versions have added are left out if they have no effect.
+    """
+
+    def without_later_settings(settings):
+        return {name: value for name, value in settings.items() if LATER_SETTINGS.get(name, "") != value}
+
     with write_whole(path) as temporary:
         model.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as file:
-            file.comment = f"{NAME} {run_id}".encode()  # marks it as ours, and as this run's
+        with zipfile.ZipFile(temporary) as file:
+            members = {name: file.read(name) for name in file.namelist()}
+        config = json.loads(members["config.json"], object_hook=without_later_settings)
+        members["config.json"] = json.dumps(config)
+        with zipfile.ZipFile(temporary, "w") as file:
+            for name, content in members.items():
+                file.writestr(name, content)
+
+
+def read_member(archive, name, most):
+    """The bytes of one member of a zip file. Raises ValueError if there are more than `most`."""
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise ValueError(f"{name} has {size:,} bytes, more than {most:,}")
+    return archive.read(name)  # never more than `size`, whatever the compressed bytes contain
+
+
+def check_sizes(archive, packed):
+    """Raises ValueError if the members of a zip file of `packed` bytes are unreasonably large.
+
+    Compression makes models less than ten times smaller.
+    """
+    size = sum(member.file_size for member in archive.infolist())
+    if size > 10 * 2**20 + 20 * packed:
+        raise ValueError(f"its {packed:,} bytes claim to hold {size:,}")
 
 
 class ModelError(InputError):
@@ -52,7 +86,7 @@ class ModelError(InputError):
 
 def find_generator(options):
     """The generator that `options` name, and a dictionary with its path and checksum. Raises ModelError."""
-    path = Path(options.model or Path(options.models_dir, "generator.keras"))
+    path = PRETRAINED.get(options.model) or Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = load_generator(path)
     return generator, {"model": str(path), "sha256": checksum(path)}
 
@@ -77,14 +111,16 @@ def load_generator(path):
     if foreign:
         raise ModelError(
             f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "
-            "support/results/models.py lists"
+            "support/models.py lists"
         )
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
     except Exception as error:  # an unusual file can make Keras raise anything
-        by = f"(saved by {saved_by})"
-        raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {by}: {_reason(error)}") from None
+        newer = "; if that is newer: pip install -U keras" if saved_by != keras.__version__ else ""
+        raise ModelError(
+            f"{path}: Keras {keras.__version__} cannot load it (saved by {saved_by}){newer}: {_reason(error)}"
+        ) from None
     if fault:
         raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator

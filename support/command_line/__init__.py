@@ -1,1 +1,0 @@
-"""Options, progress, interrupts, and how a run ends."""

@@ -1,1 +1,0 @@
-"""Reads datasets: .npz files, IDX files, folders of images."""

@@ -1,1 +1,0 @@
-"""Devices, several machines, random numbers, and everything that makes an iteration quick."""

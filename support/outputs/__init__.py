@@ -1,0 +1,1 @@
+"""What a run writes: files that appear whole or not at all, checkpoints, the folder of a run, the folder of images."""

@@ -1,0 +1,133 @@
+"""Folders that this program may write to: a mark says which files in them are ours."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from support import cluster
+from support.errors import InputError
+from support.outputs import digit_images
+from support.outputs.files import check_new_file, kind, read_json, write_text
+
+MARK = ".wgan_handwritten_digits"  # the file that marks a folder as ours; each line names a kind of content
+EXPLANATION = "# wgan_handwritten_digits.py writes these kinds of files to this folder, and may replace them:\n"
+
+
+class Claim:
+    """A folder and the kinds of content that a run will write to it: {kind: test of a file name}.
+
+    The mark in the folder lists the kinds that earlier runs wrote. A file with a name of a listed kind is ours. A file
+    with a name of another kind is the user's.
+    """
+
+    def __init__(self, folder, kinds, option="--models-dir"):
+        self.folder, self.kinds, self.option = Path(folder), kinds, option
+
+    def check(self):
+        """Raises InputError if a file of the user is in the way, or nothing can be written. Changes nothing."""
+        existing = self.folder
+        try:
+            while not os.path.lexists(existing) and existing != existing.parent:
+                existing = existing.parent
+            tempfile.TemporaryFile(dir=existing).close()
+            names = os.listdir(self.folder) if existing == self.folder else []
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: cannot be written to ({error.strerror}); choose another {self.option}"
+            ) from None
+        ours = self._marked()
+        for name in names:  # some file systems ignore case
+            for content, has_name in self.kinds.items():
+                if has_name(name.lower()) and (content not in ours or not _replaceable(self.folder / name)):
+                    raise InputError(
+                        f"{self.folder / name}: is in the way, and nothing in the folder says that this program wrote "
+                        f"it; move it, or choose another {self.option}"
+                    )
+
+    def take(self):
+        """Makes the folder if it does not exist, and marks it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = sorted(self._marked() | self.kinds.keys())
+        write_text(self.folder / MARK, EXPLANATION + "".join(f"{line}\n" for line in lines))
+
+    def _marked(self):
+        """The kinds that the mark lists. A folder of version 0.3 has no mark; its records show what is ours."""
+        mark, found = self.folder / MARK, set()
+        if kind(mark) == "file":
+            found |= set(mark.read_text(encoding="utf-8", errors="replace").splitlines())
+        if "images" in (read_json(self.folder / "digits.json") or {}):
+            found.add("digits")
+        if "about" in (read_json(self.folder / "training/run.json") or {}):
+            found |= {"training run", "interpolation", "number", "page"}
+        return found
+
+
+def _replaceable(path):
+    """True for what this program writes, a regular file or one of its folders; not for a link or a FIFO."""
+    mode = os.lstat(path).st_mode
+    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and path.name in ("training", "previous"))
+
+
+def named(*names):
+    """A test whether a file has one of these names."""
+    return lambda name: name in names
+
+
+@contextlib.contextmanager
+def claimed(claims, lock=True):
+    """A block in which this run writes to the folders of `claims`. If one of them is refused, nothing is changed.
+
+    lock: refuse a folder that another run is writing to, where the file system has locks. Only the chief of a cluster
+    claims folders. Raises InputError.
+    """
+    from filelock import FileLock, Timeout
+
+    claims = claims if cluster.is_chief() else []
+    for claim in claims:
+        claim.check()
+    with contextlib.ExitStack() as held:
+        for folder in dict.fromkeys(os.path.realpath(claim.folder) for claim in claims) if lock else ():
+            os.makedirs(folder, exist_ok=True)
+            try:
+                # The same lock for all blocks of this process: `train` is a block inside that of `run`.
+                held.enter_context(FileLock(Path(folder, ".lock"), timeout=0, is_singleton=True))
+            except Timeout:
+                raise InputError(
+                    f"{folder}: another run is writing there; wait until it ends or choose another folder"
+                ) from None
+            except (OSError, NotImplementedError):
+                pass  # a file system without locks
+        for claim in claims:
+            claim.take()
+        yield
+
+
+def of_training(options):
+    """The claims of `train` alone."""
+    return [Claim(options.models_dir, {"training run": named("generator.keras", "critic.keras", "training")})]
+
+
+def of_run(options, labelled):
+    """The claims of a run on the folders that `options` name. labelled: True if the images will have labels.
+
+    Raises InputError if the disk is too small for the images, or --npz names a file that exists.
+    """
+    steps, found = options.steps, []
+    if "generate" in steps and options.npz:
+        check_new_file(options.npz, "--npz")
+    if "generate" in steps and options.images_dir:
+        digit_images.check_space(options)
+        found.append(Claim(options.images_dir, {"digits": digit_images.names_of(options, labelled)}, "--images-dir"))
+    if "train" in steps:
+        found += of_training(options)
+    if "interpolate" in steps:
+        found.append(Claim(options.models_dir, {"interpolation": named("interpolation.gif", "interpolation.png")}))
+    if "write" in steps:
+        found.append(Claim(options.models_dir, {"number": named(f"number_{options.number}.png")}))
+    if "page" in steps:
+        found.append(Claim(options.models_dir, {"page": named("digits.html")}))
+    if options.tensorboard:
+        found.append(Claim(options.tensorboard, {}, "--tensorboard"))
+    return found

@@ -1,1 +1,0 @@
-"""What a run writes: models, checkpoints, pictures, the folder of images."""
