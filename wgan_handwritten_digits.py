@@ -29,7 +29,7 @@ import math
 import sys
 from dataclasses import dataclass
 
-from support import cluster, console, models, other_gans, quick_layers, randomness, steps
+from support import averages, cluster, console, models, other_gans, quick_layers, randomness, steps
 from support.data import as_dataset, load_dataset
 from support.drawing import draw_digits, set_choice
 from support.evaluation import epoch_figures
@@ -42,7 +42,6 @@ from support.page import writing as page
 VERSION = "0.4.0.dev0"
 LEAK = 0.02  # slope of LeakyReLU below zero; with the usual 0.2 the critic is nearly linear, and misses shapes
 CHOICE = 6.0  # norm of the vector that encodes the choice; that of 64 normal latent numbers is about 8
-AVERAGE_DECAY = 0.999  # of the generator's running average: it covers about 1,000 iterations
 
 
 # ---------------------------------------------------------------------------------------------------------- recipes
@@ -66,6 +65,7 @@ class Recipe:
     networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
     objective: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of a gradient penalty
+    lookahead: int = 0  # iterations after which both networks go half of their way back, see averages.look_back
 
 
 # How the settings were found: benchmarks/results/search.md.
@@ -228,6 +228,7 @@ class Training:
     average: object  # the running average of the generator, which is saved
     critic_optimizer: object
     generator_optimizer: object
+    slow: list  # earlier weights of both networks, see averages.look_back; [] without lookahead
     bounds: list  # of the critic's boxes, see clip_bounds
     labels: tuple  # those that the generator learns, ascending; () without labels
     iteration: object  # how many are done
@@ -237,7 +238,8 @@ class Training:
     def variables(self):
         """The complete state, in a fixed order: what a checkpoint holds."""
         parts = self.critic, self.generator, self.average, self.critic_optimizer, self.generator_optimizer
-        return [*(variable.value for part in parts for variable in part.variables), self.iteration, self.sums]
+        values = [variable.value for part in parts for variable in part.variables]
+        return [*values, *self.slow, self.iteration, self.sums]
 
 
 def build_training(options, total, labels=()):
@@ -255,6 +257,7 @@ def build_training(options, total, labels=()):
         average=average,
         critic_optimizer=build_optimizer(critic, rates[0], total * options.n_critic, recipe.decay),
         generator_optimizer=build_optimizer(generator, rates[1], total, recipe.decay),
+        slow=averages.copy_weights([critic, generator]) if recipe.lookahead else [],
         bounds=bounds,
         labels=labels,
         iteration=tf.Variable(0, dtype=tf.int64),  # XLA on a GPU cannot use int32 variables
@@ -272,15 +275,6 @@ def build_optimizer(network, rate, updates, decay):
     optimizer = keras.optimizers.RMSprop(rate, rho=0.9)
     optimizer.build(network.trainable_variables)
     return optimizer
-
-
-def update_average(training):
-    """Updates the running average of the generator, whose own weights circle the solution (Yazici et al. 2019)."""
-    done = tf.cast(training.iteration, tf.float32)
-    # At the start the average is shorter: it should forget the untrained weights.
-    keep = tf.minimum(AVERAGE_DECAY, (1.0 + done) / (10.0 + done))
-    for average, variable in zip(training.average.variables, training.generator.variables, strict=True):
-        average.assign(keep * average.value + (1.0 - keep) * variable.value)
 
 
 def draw_numbers(training, options, classes):
@@ -340,7 +334,10 @@ def compile_iteration(training, dataset, options):
     @cluster.update
     def update_generator(gradients):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)  # line 11
-        update_average(training)
+        if recipe.lookahead:
+            is_time = (training.iteration + 1) % recipe.lookahead == 0
+            averages.look_back([critic, generator], training.slow, is_time)
+        averages.update_average(training.average, generator, training.iteration)
 
     def iterate(train_images):
         chosen, latents, image_classes, seeds = draw_numbers(training, options, classes)

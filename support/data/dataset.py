@@ -1,0 +1,118 @@
+"""The Dataset, and what is checked wherever its images come from."""
+
+import contextlib
+import gzip
+import hashlib
+import warnings
+from dataclasses import dataclass
+
+from support.errors import InputError
+from support.lazy import np
+
+SIDE = 28  # pixels
+MOST_IMAGES = 2_000_000
+MOST_BYTES = MOST_IMAGES * SIDE * SIDE  # of one array, 1.5 GiB: 2,000,000 images in uint8, 500,000 in float32
+SAVE = "then numpy.savez_compressed('digits.npz', x_train=images, y_train=labels)"
+
+
+class DataError(InputError):
+    """The data cannot be used. The message says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images: uint8 [n, 28, 28], 0 to 255, upright. Labels: int64 [n], 0 or more. None: the dataset has none."""
+
+    train_images: "np.ndarray"
+    train_labels: "np.ndarray | None"
+    test_images: "np.ndarray | None"
+    test_labels: "np.ndarray | None"
+    source: str  # where it was read from
+    sha256: str  # of the shape and bytes of train_images, so that it does not depend on the file format
+    class_names: tuple | None = None  # the folders that the labels stand for, in the order of the labels
+    prepared: str = ""  # what was done to the images, in words
+    file_names: tuple | None = None  # of train_images, if each has a file
+
+
+def dataset_of(arrays, source, transposed=False, **more):
+    """The Dataset of arrays called x_train, y_train, x_test and y_test. All but the first may be missing or None."""
+    fields = []
+    for part in ("train", "test"):
+        images, labels = arrays.get(f"x_{part}"), arrays.get(f"y_{part}")
+        if images is not None:
+            images = to_images(images, f"{source}: the {part} images", transposed)
+        if images is not None and labels is not None:
+            labels = to_labels(labels, len(images), f"{source}: the {part} labels")
+        fields += [images, None if images is None else labels]
+    if transposed:
+        more["prepared"] = "turned the images upright: EMNIST stores them transposed"
+    checksum = hashlib.sha256(repr(fields[0].shape).encode())
+    checksum.update(fields[0])
+    return Dataset(*fields, source=str(source), sha256=checksum.hexdigest(), **more)
+
+
+def to_images(array, where, transposed=False):
+    """uint8 [n, 28, 28], 0 to 255, of an array [n, 28, 28], [n, 28, 28, 1] or [n, 784]. Raises DataError.
+
+    Its pixels are whole numbers from 0 to 255, or floats from 0 to 1, which are scaled.
+    """
+    fits = array.shape[1:] in ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,)) and array.dtype.kind in "buif"
+    if not fits or not 1 <= len(array) <= MOST_IMAGES:
+        wanted = f"numbers [n, 28, 28], [n, 28, 28, 1] or [n, 784], n from 1 to {MOST_IMAGES}"
+        raise DataError(f"{where} are {array.dtype} {list(array.shape)}; they must be {wanted}")
+    low, high, floats = array.min(), array.max(), array.dtype.kind in "bf"
+    pixels = f"{where} have pixels from {low} to {high}"
+    if floats and low >= 0 and high <= 1:
+        array = np.rint(np.multiply(array, 255, dtype=np.float32))
+    elif not (low >= 0 and high <= 255) or (floats and (array % 1).any()):
+        wanted = "whole numbers from 0 (black) to 255 (white), or floats from 0 to 1"
+        raise DataError(f"{pixels}; give {wanted}; from -1 to 1, (images + 1) / 2 makes such")
+    array = array.reshape(-1, SIDE, SIDE)
+    images = np.ascontiguousarray(array.swapaxes(1, 2) if transposed else array, np.uint8)
+    if int(images.max()) - int(images.min()) < 20:
+        raise DataError(f"{pixels} and show nothing; if these were from 0 to 1, multiply by 255 before astype('uint8')")
+    return images
+
+
+def to_labels(array, count, where):
+    """int64 [count] of an array of whole numbers [count], [count, 1], or one-hot [count, k]. Raises DataError."""
+    labels = array
+    with contextlib.suppress(TypeError, ValueError):
+        labels = array.astype(np.float64)  # also of words such as '5'
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    elif labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all():
+        labels = labels.argmax(1)
+    fits = labels.shape == (count,) and labels.dtype.kind in "if"
+    if not fits or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
+        wanted = f"a whole number, 0 or more, for each of the {count} images"
+        raise DataError(f"{where} are {array.dtype} {list(array.shape)}; give {wanted}")
+    return labels.astype(np.int64)
+
+
+def warning_about(images):
+    """A line about images that can be used but look wrong; "" without any doubt."""
+    if images.mean() > 127:
+        return "the images look like dark ink on white paper; MNIST is white ink on black: invert them first"
+    return ""
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns any exception of the block into a DataError that names the path. Damaged files may raise anything."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those of Pillow and numpy are either harmless or errors here
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: cannot be read ({reason}); check the path, or get the data again") from error
+
+
+def open_unpacked(path):
+    """A file, opened for reading bytes; unpacked if it is gzipped, whatever its name says."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else open(path, "rb")
