@@ -14,11 +14,11 @@
 A GAN is two networks with opposite aims. The generator G turns a latent vector z of random numbers into an image. The
 critic C gives an image a score. It is trained to score real images high and generated images low. The generator is
 trained to be scored high. In a Wasserstein GAN (Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875) the score is any
-number, not a probability, and similar images must get similar scores: the critic has to be Lipschitz continuous. Then
+number, not a probability, and similar images must get similar scores: the critic has to be Lipschitz continuous. So
 
     max over C of  E[C(real)] - E[C(G(z))]                                             (their equations 2 and 3)
 
-approximates, up to a factor, the Wasserstein-1 distance between the real and the generated images. It is the smallest
+is, up to a factor, the Wasserstein-1 distance between the real and the generated images. This distance is the smallest
 mean distance, in pixel space, at which each generated image can be paired with a real one. Better digits make it
 smaller, and its gradient is useful even if the two sets have nothing in common. The critic is kept Lipschitz in the
 simplest way: after each of its updates, each weight is clipped to an interval around 0, its box.
@@ -57,27 +57,27 @@ class Recipe:
     clip: float | None = None  # half width of the critic's boxes; None: the weights are not clipped
     clip_scaled: bool = False  # the box of each layer is in proportion to its He initialisation, see clip_bounds
     centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
-    generator_rate: float = 1.0  # learning rate of the generator, divided by that of the critic
+    generator_rate: float = 1.0  # the learning rate of the generator is this times the critic's
     decay: bool = True  # the learning rates fall linearly to a fiftieth
     reuse_images: bool = False  # the generator's update uses the images of the critic's updates, no new ones
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     conditional: bool = False  # a score of the critic and a choice of the generator for each label of the dataset
     networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
-    objective: str = "wasserstein"  # or "cross-entropy"
+    loss: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of a gradient penalty
-    lookahead: int = 0  # iterations after which both networks go half of their way back, see averages.look_back
+    lookahead: int = 0  # if not 0: every so many iterations, the weights go back by half, see averages.look_back
 
 
 # How the settings were found: benchmarks/results/search.md.
 RECIPES = {
     "wgan": Recipe(
-        epochs=10, batch_size=32, n_critic=2, generator_rate=2.0, clip=2.0, clip_scaled=True, centred=True,
-        reuse_images=True, choices=10,
+        epochs=6, batch_size=16, n_critic=2, learning_rate=3e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
+        centred=True, reuse_images=True, choices=10, lookahead=5,
     ),
     # The same with labels: it draws the digits that are asked for.
     "cwgan": Recipe(
-        epochs=5, batch_size=16, n_critic=2, generator_rate=2.0, clip=2.0, clip_scaled=True, centred=True,
-        reuse_images=True, conditional=True,
+        epochs=3, batch_size=16, n_critic=2, learning_rate=3e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
+        centred=True, reuse_images=True, conditional=True, lookahead=20,
     ),
     # A gradient penalty instead of clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(epochs=8, batch_size=32, n_critic=2, reuse_images=True, choices=10, penalty=10.0),
@@ -86,8 +86,8 @@ RECIPES = {
         epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, latent_dim=100, clip=0.01, decay=False,
     ),
     # A discriminator that classifies images as real or generated (Radford et al. 2015; Goodfellow et al. 2014).
-    "dcgan": Recipe(epochs=4, batch_size=32, n_critic=1, latent_dim=100, networks="dcgan", objective="cross-entropy"),
-    "gan": Recipe(epochs=29, batch_size=64, n_critic=1, latent_dim=100, networks="dense", objective="cross-entropy"),
+    "dcgan": Recipe(epochs=4, batch_size=32, n_critic=1, latent_dim=100, networks="dcgan", loss="cross-entropy"),
+    "gan": Recipe(epochs=29, batch_size=64, n_critic=1, latent_dim=100, networks="dense", loss="cross-entropy"),
 }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def build_generator(latent_dim=64, choices=10, labels=()):
 
     Digits come in ten classes. A network is continuous, so it also draws what lies between: a 4 turns into a 9 through
     images that are neither. So this generator can jump. A one-hot vector marks the largest of the first `choices`
-    latent numbers, and adds one of `choices` learned vectors (rows of the large dense kernel) to that layer's output.
+    latent numbers, and adds one of `choices` learned vectors (rows of the next dense kernel) to that layer's output.
     Training decides what each of them stands for; with labels (cwgan), there is one for each label.
 
     The kernel size of the transposed convolutions, 4, is divisible by their stride of 2, so that each pixel is computed
@@ -138,8 +138,8 @@ def build_generator(latent_dim=64, choices=10, labels=()):
 
     latent = values = keras.Input((latent_dim,), name="latent")
     if choices:
-        # The softmax of 1000 times the numbers is near 1 for the largest, 0 for the rest. With bfloat16 (training on
-        # CPUs with AMX), in 1 of 200 vectors the two largest numbers round to one value: each gets a half.
+        # Keras has no layer for "1 for the largest, 0 for the rest", so this is the softmax of 1000 times the numbers.
+        # With bfloat16, the two largest numbers of 1 in 200 vectors round to one value: each gets a half.
         choose = layers.Dense(
             choices, activation="softmax", use_bias=False, trainable=False,
             kernel_initializer=keras.initializers.Identity(1000.0), name=layer_name(labels) if labels else "choice",
@@ -170,24 +170,24 @@ def build_networks(options, labels=()):
     return build_critic(len(labels) or 1), build_generator(options.latent_dim, recipe.choices, labels)
 
 
-# -------------------------------------------------------------------------------------------------------- objective
+# ------------------------------------------------------------------------------------------- losses and clipping
 def wasserstein_estimate(real_scores, fake_scores):
     """E[C(real)] - E[C(fake)]: the critic raises it and the generator lowers it (equation 3 of the paper)."""
     return tf.reduce_mean(real_scores) - tf.reduce_mean(fake_scores)
 
 
-def critic_objective(real_scores, fake_scores):
+def critic_loss(real_scores, fake_scores):
     """The loss of the critic, from its scores [n] of real and of generated images."""
     return -wasserstein_estimate(real_scores, fake_scores)
 
 
-def generator_objective(fake_scores):
+def generator_loss(fake_scores):
     """The loss of the generator, from the scores [n] of its images."""
     return -tf.reduce_mean(fake_scores)
 
 
-CRITIC_LOSSES = {"wasserstein": critic_objective, "cross-entropy": other_gans.discriminator_objective}
-GENERATOR_LOSSES = {"wasserstein": generator_objective, "cross-entropy": other_gans.non_saturating_objective}
+CRITIC_LOSSES = {"wasserstein": critic_loss, "cross-entropy": other_gans.discriminator_loss}
+GENERATOR_LOSSES = {"wasserstein": generator_loss, "cross-entropy": other_gans.non_saturating_loss}
 
 
 def clip_bounds(critic, clip, scaled):
@@ -197,24 +197,25 @@ def clip_bounds(critic, clip, scaled):
     He et al. (2015) draw a layer's initial weights, so that layers with many and with few inputs amplify about
     equally; 0.1 `clip` for biases.
     """
-    shapes = [variable.shape for variable in critic.trainable_variables]
-    if not scaled:
-        return [clip for _ in shapes]
-    return [clip * (math.sqrt(6 / math.prod(shape[:-1])) if len(shape) > 1 else 0.1) for shape in shapes]
+    bounds = []
+    for variable in critic.trainable_variables:
+        inputs = math.prod(variable.shape[:-1])  # of each filter or unit
+        he_bound = math.sqrt(6 / inputs) if len(variable.shape) > 1 else 0.1
+        bounds.append(clip * he_bound if scaled else clip)
+    return bounds
 
 
 def clip_weights(critic, bounds, centred):
     """Clips every trainable variable of the critic to its box (line 7 of algorithm 1 of the paper).
 
-    Centred: before that, the weights of each filter and hidden unit are shifted to a mean of zero. Without the shift, a
+    Centred: before that, the weights of each filter and unit are shifted to a mean of zero. Without the shift, a
     unit responds most strongly if all its weights have one sign: it measures how much ink there is. That varies so much
     between batches that its noise hides the shapes.
     """
     for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
         value = variable.value
         if centred and len(value.shape) > 1 and value.shape[-1] > 1:  # not biases, not a single score
-            inputs = list(range(len(value.shape) - 1))
-            value = value - tf.reduce_mean(value, axis=inputs, keepdims=True)
+            value = value - tf.reduce_mean(value, axis=list(range(len(value.shape) - 1)), keepdims=True)
         variable.assign(tf.clip_by_value(value, -bound, bound))
 
 
@@ -228,10 +229,10 @@ class Training:
     average: object  # the running average of the generator, which is saved
     critic_optimizer: object
     generator_optimizer: object
-    slow: list  # earlier weights of both networks, see averages.look_back; [] without lookahead
+    earlier_weights: list  # of both networks, see averages.look_back; [] without lookahead
     bounds: list  # of the critic's boxes, see clip_bounds
     labels: tuple  # those that the generator learns, ascending; () without labels
-    iteration: object  # how many are done
+    iteration: object  # number of iterations done
     sums: object  # of the estimate and of both losses, over the iterations of this epoch
 
     @property
@@ -239,15 +240,16 @@ class Training:
         """The complete state, in a fixed order: what a checkpoint holds."""
         parts = self.critic, self.generator, self.average, self.critic_optimizer, self.generator_optimizer
         values = [variable.value for part in parts for variable in part.variables]
-        return [*values, *self.slow, self.iteration, self.sums]
+        return [*values, *self.earlier_weights, self.iteration, self.sums]
 
 
 def build_training(options, total, labels=()):
     """The Training of a run of `total` iterations. Equal arguments give equal values. labels: those to learn."""
     recipe = RECIPES[options.recipe]
     keras.utils.set_random_seed(options.seed)  # the initial weights depend on this alone
-    critic, average = build_networks(options, labels)
-    critic, generator = quick_layers.quick(critic), quick_layers.quick(average)
+    critic, generator = build_networks(options, labels)
+    average = generator  # begins with the same weights
+    critic, generator = quick_layers.quick(critic), quick_layers.quick(generator)  # copies, with the same weights, too
     bounds = clip_bounds(critic, options.clip or math.inf, recipe.clip_scaled)
     clip_weights(critic, bounds, recipe.centred)
     rates = options.learning_rate, options.learning_rate * recipe.generator_rate
@@ -257,7 +259,7 @@ def build_training(options, total, labels=()):
         average=average,
         critic_optimizer=build_optimizer(critic, rates[0], total * options.n_critic, recipe.decay),
         generator_optimizer=build_optimizer(generator, rates[1], total, recipe.decay),
-        slow=averages.copy_weights([critic, generator]) if recipe.lookahead else [],
+        earlier_weights=averages.copy_weights([critic, generator]) if recipe.lookahead else [],
         bounds=bounds,
         labels=labels,
         iteration=tf.Variable(0, dtype=tf.int64),  # XLA on a GPU cannot use int32 variables
@@ -278,24 +280,24 @@ def build_optimizer(network, rate, updates, decay):
 
 
 def draw_numbers(training, options, classes):
-    """The random numbers of an iteration, a function of the seed and the iteration alone; of them, this device's share.
+    """The random numbers of an iteration, a function of the seed and the iteration alone.
 
     classes: int [images], for each training image the number of its label among training.labels, 0 without labels.
     Returns positions of real images, int [n, batch]; latent vectors, normal, float32 [n, batch, latent_dim]; classes of
     both, int [n, batch]; n_critic + 1 seeds. n is n_critic if recipe.reuse_images. Otherwise it is n_critic + 1, and
-    the last batch is for the generator's update.
+    the last batch is for the generator's update. With several devices, each gets its share of every batch.
     """
     recipe = RECIPES[options.recipe]
     batches = options.n_critic if recipe.reuse_images else options.n_critic + 1
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
     for_real, for_latents, for_others = randomness.split(seed, 3)
-    chosen = randomness.integers([batches, options.batch_size], for_real, len(classes))
+    positions = randomness.integers([batches, options.batch_size], for_real, len(classes))
     latents = randomness.normal([batches, options.batch_size, options.latent_dim], for_latents)
-    chosen_classes = tf.gather(classes, chosen)
-    if recipe.conditional:  # the critic compares real sevens with generated sevens
-        latents = set_choice(latents, chosen_classes, len(training.labels))
-    seeds = randomness.split(for_others, options.n_critic + 1)
-    return *map(cluster.share, (chosen, latents, chosen_classes)), cluster.own_seeds(seeds)
+    image_classes = tf.gather(classes, positions)
+    if recipe.conditional:  # compare real sevens with generated sevens: in their latents, number 7 becomes the largest
+        latents = set_choice(latents, image_classes, len(training.labels))
+    seeds = cluster.own_seeds(randomness.split(for_others, options.n_critic + 1))
+    return cluster.share(positions), cluster.share(latents), cluster.share(image_classes), seeds
 
 
 def score(critic, images, classes):
@@ -305,10 +307,10 @@ def score(critic, images, classes):
 
 
 def critic_loss_and_estimate(critic, recipe, real, fake, classes, seed):
-    """The loss of the critic on a batch of real and of generated images, and the estimate of equation 3."""
+    """The critic's loss on a batch, and the estimate of equation 3. With clipping, one is the negative of the other."""
     scores = score(critic, tf.concat([real, fake], axis=0), tf.tile(classes, [2]))
     real_scores, fake_scores = tf.split(scores, 2)
-    loss = CRITIC_LOSSES[recipe.objective](real_scores, fake_scores)
+    loss = CRITIC_LOSSES[recipe.loss](real_scores, fake_scores)
     if recipe.penalty:
         loss += recipe.penalty * other_gans.gradient_penalty(score, critic, real, fake, classes, seed)
     return loss, wasserstein_estimate(real_scores, fake_scores)
@@ -326,7 +328,7 @@ def compile_iteration(training, dataset, options):
         else np.zeros(len(dataset.train_images), int)
     )
 
-    @cluster.update
+    @cluster.update  # with several devices, `gradients` are the means of theirs
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)  # line 6
         clip_weights(critic, training.bounds, recipe.centred)  # line 7
@@ -336,21 +338,21 @@ def compile_iteration(training, dataset, options):
         training.generator_optimizer.apply(gradients, generator.trainable_variables)  # line 11
         if recipe.lookahead:
             is_time = (training.iteration + 1) % recipe.lookahead == 0
-            averages.look_back([critic, generator], training.slow, is_time)
+            averages.look_back([critic, generator], training.earlier_weights, is_time)
         averages.update_average(training.average, generator, training.iteration)
 
     def iterate(train_images):
-        chosen, latents, image_classes, seeds = draw_numbers(training, options, classes)
+        positions, latents, image_classes, seeds = draw_numbers(training, options, classes)
 
         # Line 4. The generator does not change before line 11, so all its images are drawn here, a batch at a time,
-        # because batch norm computes with a batch. The tape remembers how they were drawn.
-        with tf.GradientTape() as drawing:
+        # because batch norm computes with a batch. The tape remembers how they were drawn, and nothing else.
+        with tf.GradientTape() as generator_tape:
             fakes = [generator(batch, training=True) for batch in tf.unstack(latents)]
 
         losses, estimates = [], []
         for i in range(options.n_critic):  # line 2
             quick_layers.seed_dropout(critic, seeds[i])  # only dcgan and gan have dropout
-            real = tf.cast(tf.gather(train_images, chosen[i]), tf.float32) / 127.5 - 1.0  # line 3
+            real = tf.cast(tf.gather(train_images, positions[i]), tf.float32) / 127.5 - 1.0  # line 3
             with tf.GradientTape() as tape:
                 loss, estimate = critic_loss_and_estimate(critic, recipe, real, fakes[i], image_classes[i], seeds[i])
             update_critic(tape.gradient(loss, critic.trainable_variables))  # lines 5 to 7
@@ -359,19 +361,20 @@ def compile_iteration(training, dataset, options):
 
         # Line 9. With reuse_images, the images of all critic updates serve again. Otherwise the last batch is new.
         first = 0 if recipe.reuse_images else options.n_critic
-        fakes, image_classes = fakes[first:], tf.reshape(image_classes[first:], [-1])
-        images = tf.concat(fakes, axis=0)
+        images, last_classes = tf.concat(fakes[first:], axis=0), tf.reshape(image_classes[first:], [-1])
         quick_layers.seed_dropout(critic, seeds[-1])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            generator_loss = GENERATOR_LOSSES[recipe.objective](score(critic, images, image_classes))  # line 10
+            loss = GENERATOR_LOSSES[recipe.loss](score(critic, images, last_classes))  # line 10
         # The chain rule: how the loss depends on the images, then how these depend on the generator's weights.
-        slopes = tf.split(tape.gradient(generator_loss, images), len(fakes))
-        update_generator(drawing.gradient(fakes, generator.trainable_variables, output_gradients=slopes))
+        slopes = tf.split(tape.gradient(loss, images), len(fakes[first:]))
+        weights = generator.trainable_variables
+        update_generator(generator_tape.gradient(fakes[first:], weights, output_gradients=slopes))
 
-        training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), generator_loss])
-        cluster.average([*generator.non_trainable_variables, *training.average.non_trainable_variables, training.sums])
+        training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), loss])
         training.iteration.assign_add(1)
+        # With several devices: batch norm's statistics, and the sums, become the means of theirs.
+        cluster.average([*generator.non_trainable_variables, *training.average.non_trainable_variables, training.sums])
 
     return cluster.compile_for_all(iterate, dataset.train_images[..., None])
 
@@ -380,12 +383,12 @@ def train(data, labels=None, options=None, **settings):
     """Trains a GAN; leaves models, history, pictures and checkpoints in options.models_dir.
 
     data: what load_dataset returns, or images, uint8 [n, 28, 28] or float [n, 28, 28] in [0, 1], white on black.
-    labels: int [n], those of such images. options: what read_options returns. In a Python shell, name them instead:
-    train(images, epochs=3). Returns the averaged generator and the critic. Raises InputError, TrainingError if values
-    are no longer finite, and Interrupted after Ctrl-C, a notebook's stop button or SIGTERM, with a checkpoint saved.
+    labels: int [n], the labels of such images. options: what read_options returns. In a Python shell, name them
+    instead: train(images, epochs=3). Returns the averaged generator and the critic. Raises InputError, TrainingError if
+    values are no longer finite, and Interrupted, with a checkpoint saved, after Ctrl-C or SIGTERM.
     """
-    options = options or options_from(settings, RECIPES)
-    cluster.start(options, training=True)
+    options = options_from(settings, RECIPES, options)
+    cluster.start(options, training=True)  # TensorFlow
     dataset, recipe = as_dataset(data, labels), RECIPES[options.recipe]
     epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
     total = options.epochs * epoch_length
@@ -395,45 +398,47 @@ def train(data, labels=None, options=None, **settings):
     measure = epoch_figures.prepare(training.average, dataset, options.seed)  # how good are the digits?
 
     with claims.claimed(claims.of_training(options)), console.signals_noted() as signals:
-        run = training_folder.TrainingFolder(options, recipe, dataset, training, VERSION)  # resumes
-        run.announce(total)
-        progress = console.TrainingProgress(run, total, options.batch_size * options.n_critic)
-        for done in range(run.iterations() + 1, total + 1):
+        folder = training_folder.TrainingFolder(options, recipe, dataset, training, VERSION)
+        folder.begin(total)  # with --resume, restores the newest checkpoint
+        progress = console.TrainingProgress(folder, total, options.batch_size * options.n_critic)
+        for done in range(folder.iterations() + 1, total + 1):  # line 1
             iterate()
             epoch, ends_epoch = math.ceil(done / epoch_length), done % epoch_length == 0
             progress.update(epoch)
-            signal = cluster.any_signal(signals.asked, now=done % 10 == 0 or done == total)
+            signal = cluster.any_signal(signals.asked, ask_others=done % 10 == 0 or done == total)
             if ends_epoch:
-                run.add_epoch(epoch_length, measure())
-            if ends_epoch or signal or run.is_checkpoint_due():
-                run.save(generator=training.average, critic=quick_layers.plain(training.critic))
+                folder.add_epoch(epoch_length, measure())
+            if ends_epoch or signal or folder.is_checkpoint_due():  # saves finite weights only
+                folder.save(generator=training.average, critic=quick_layers.plain(training.critic))
             if ends_epoch:
-                run.show_epoch(next(draw_digits(training.average, 100, options.seed)))
-                progress.end_epoch(epoch, epoch_figures.in_words(run.history[-1]))
+                folder.show_epoch(next(draw_digits(training.average, 100, options.seed)))
+                progress.end_epoch(epoch, epoch_figures.in_words(folder.history[-1]))
             if signal:
                 raise console.Interrupted(signal, saved=True)
-        run.finish(epoch_figures.real_figures())
-        progress.say(epoch_figures.outlook(run.history, options.recipe))
+        folder.finish(epoch_figures.real_figures())
+        progress.say(epoch_figures.outlook(folder.history, options.recipe))
     return training.average, quick_layers.plain(training.critic)
 
 
 # ------------------------------------------------------------------------------------------------------------- main
 def run(options):
-    """Takes the steps that `options` ask for, in order."""
-    training, recipe = "train" in options.steps, RECIPES[options.recipe]
+    """Takes the steps that `options` ask for, in order. Bad options and data are found before anything is written."""
+    recipe, trains = RECIPES[options.recipe], "train" in options.steps
     if options.summary:
-        return [network.summary() for network in build_networks(options, DIGITS if recipe.conditional else ())]
-    dataset = load_dataset(options.data) if training else None
-    cluster.start(options, training)
-    generator, about = (None, None) if training else models.find_generator(options)
-    labels = labels_to_learn(dataset, options, recipe) if training else labels_of(generator)
+        for network in build_networks(options, DIGITS if recipe.conditional else ()):
+            network.summary()
+        return
+    dataset = load_dataset(options.data) if trains else None
+    cluster.start(options, trains)
+    generator, about = (None, None) if trains else models.find_generator(options)
+    labels = labels_to_learn(dataset, options, recipe) if trains else labels_of(generator)
     check_request(options, labels)
     page.check(generator, about, options)
-    if training and not cluster.is_chief():  # only the chief writes and draws
+    if trains and not cluster.is_chief():  # only the chief writes files and draws
         train(dataset, options=options)
         return cluster.wait_for_all()
     with claims.claimed(claims.of_run(options, labelled=bool(labels or options.digits)), lock=not options.shard):
-        if training:
+        if trains:
             train(dataset, options=options)
             generator, about = models.find_generator(options)
         steps.draw(generator, about, options)
@@ -442,7 +447,7 @@ def run(options):
 
 
 def main(arguments=None):
-    """Does what the command line asks for; returns the exit status: 0, or 2 bad input, 1 failure, 130 or 143 signal."""
+    """Runs the command line; returns the exit status: 0 done, 1 failure, 2 bad input, 130 or 143 signal."""
     read = functools.partial(read_options, recipes=RECIPES, about=first_lines(__doc__), version=VERSION)
     return console.run_program(read, run, arguments, "wgan_handwritten_digits")
 

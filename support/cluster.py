@@ -214,12 +214,12 @@ def wait_for_all():
     total(0)
 
 
-def any_signal(asked, now):
+def any_signal(asked, ask_others):
     """The number of a signal if any process got one, else None, so that all end after the same iteration.
 
-    asked: this process's signal, or None. Several processes ask each other only if `now`, because it takes time. `now`
-    must be the same in all of them.
+    asked: this process's signal, or None. Several processes ask each other only if `ask_others`, because it takes
+    time. It must be the same in all of them.
     """
     if workers()[0] == 1:
         return asked
-    return (asked or signal.SIGTERM) if now and total(bool(asked)) else None
+    return (asked or signal.SIGTERM) if ask_others and total(bool(asked)) else None

@@ -19,9 +19,8 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 def say(words):
     """Prints one line. On a terminal, it appears above a progress bar."""
     with contextlib.suppress(OSError, ValueError):  # a full disk or a closed pipe: the run continues
-        from tqdm import tqdm
-
-        tqdm.write(one_line(words), file=sys.stderr)
+        write = sys.modules["tqdm"].tqdm.write if "tqdm" in sys.modules else print  # without tqdm, there is no bar
+        write(one_line(words), file=sys.stderr)
         sys.stderr.flush()
 
 
@@ -121,7 +120,8 @@ def handling(handler):
 def signals_noted():
     """A block in which the first signal is only noted; a second one raises Interrupted at once.
 
-    Yields an object whose `asked` is the number of the signal, or None.
+    Yields an object whose `asked` is the number of the signal, or None. It is a training run's: if it reaches the end
+    of the block, everything is saved.
     """
     note = SimpleNamespace(asked=None)
 
@@ -132,6 +132,8 @@ def signals_noted():
 
     with handling(take_note):
         yield note
+    if note.asked:  # too late for the block to see it
+        raise Interrupted(note.asked, saved=True)
 
 
 # ------------------------------------------------------------------------------------------- how a program ends

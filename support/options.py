@@ -215,8 +215,15 @@ def read_options(words, recipes, about="", version=""):
     return options
 
 
-def options_from(settings, recipes):
-    """The options in a dictionary such as {"epochs": 3, "digits": (7, 3)}, checked as on the command line."""
+def options_from(settings, recipes, options=None):
+    """The options in a dictionary such as {"epochs": 3, "digits": (7, 3)}, checked as on the command line.
+
+    options: if not None, these are returned, and the dictionary must be empty.
+    """
+    if options is not None:
+        if settings:
+            raise InputError(f"give either options or {', '.join(settings)}")
+        return options
     words = [str(step) for step in settings.get("steps", ("train",))]
     for name, value in settings.items():
         if name == "steps":

@@ -1,7 +1,7 @@
-"""What the default is compared with: the networks, the objective and the gradient penalty of other GANs.
+"""What the default is compared with: the networks, the losses and the gradient penalty of other GANs.
 
 The default, a WGAN with clipped weights, is in the script. The discriminators have dropout and return logits: the
-sigmoid is part of the objective.
+sigmoid is part of the loss.
 """
 
 from support import randomness
@@ -91,12 +91,12 @@ def build_networks(kind, latent_dim):
     return build_dense_discriminator(), build_dense_generator(latent_dim)
 
 
-def discriminator_objective(real_logits, fake_logits):
+def discriminator_loss(real_logits, fake_logits):
     """Binary cross-entropy of logits [n, 1]: -log sigmoid(real) - log(1 - sigmoid(fake)), both as means."""
     return tf.reduce_mean(tf.math.softplus(-real_logits)) + tf.reduce_mean(tf.math.softplus(fake_logits))
 
 
-def non_saturating_objective(fake_logits):
+def non_saturating_loss(fake_logits):
     """The loss of the generator: -log sigmoid, from the logits [n, 1] of its images.
 
     Not log(1 - sigmoid): its gradient nearly vanishes while the discriminator wins (Goodfellow et al. 2014).

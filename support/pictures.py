@@ -42,6 +42,20 @@ def save_grid(path, images, columns=10):
     _save_png(path, Image.fromarray(np.kron(grid(images, columns), np.ones((2, 2), np.uint8))))
 
 
+def save_labelled(path, images, labels, columns=10):
+    """Writes a hundred of the images, uint8 [n, 28, 28], evenly spread, to `path`, with their labels, if not None."""
+    from PIL import ImageDraw
+
+    chosen = np.linspace(0, len(images) - 1, min(len(images), columns**2)).astype(int)
+    picture = Image.new("L", (columns * 84, -(-len(chosen) // columns) * 60))
+    for place, number in enumerate(chosen):
+        x, y = place % columns * 84, place // columns * 60
+        picture.paste(Image.fromarray(images[number]).resize((56, 56)), (x, y))
+        if labels is not None:
+            ImageDraw.Draw(picture).text((x + 60, y + 20), str(labels[number]), fill=255)
+    _save_png(path, picture)
+
+
 def save_animation(path, pictures):
     """Writes the PNG files `pictures` to `path` as a GIF. A missing or damaged picture is left out.
 

@@ -80,7 +80,7 @@ def _load_file(path):
         return tables.load_csv(path)
     if begin.startswith(b"\x93NUMPY"):
         return arrays.load_npy(path)
-    if begin.startswith(b"\0\0"):
+    if begin.startswith((b"\0\0\x08", b"\0\0\x0c")):
         return arrays.load_idx(path)
     for start, endings, what, advice in REFUSED:
         if begin.startswith(start) or suffixes & endings:

@@ -66,7 +66,7 @@ def to_images(array, where, transposed=False):
         array = np.rint(np.multiply(array, 255, dtype=np.float32))
     elif not (low >= 0 and high <= 255) or (floats and (array % 1).any()):
         wanted = "whole numbers from 0 (black) to 255 (white), or floats from 0 to 1"
-        raise DataError(f"{pixels}; give {wanted}; from -1 to 1, (images + 1) / 2 makes such")
+        raise DataError(f"{pixels}; give {wanted}: if they are from -1 to 1, (images + 1) * 127.5, rounded")
     array = array.reshape(-1, SIDE, SIDE)
     images = np.ascontiguousarray(array.swapaxes(1, 2) if transposed else array, np.uint8)
     if int(images.max()) - int(images.min()) < 20:

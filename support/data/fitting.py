@@ -43,12 +43,14 @@ def _as_it_is(image):
 def _as_in_mnist(image):
     """uint8 [28, 28]: the ink of an image of any size and kind, fitted into 20x20, its centre of mass in the middle."""
     ink = _ink(image)
-    rows, columns = (np.flatnonzero((ink > 0.2).any(axis)) for axis in (1, 0))
+    if not 0 < ink.max() < np.inf:
+        raise DataError(f"{image.filename}: shows nothing; remove it")
+    rows, columns = (np.flatnonzero((ink > 0.2 * ink.max()).any(axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     width, height = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape[::-1])
     ink = np.asarray(Image.fromarray(ink).resize((width, height))).clip(0)
     y, x = (ink.sum(axis) @ np.arange(side) / ink.sum() for axis, side in ((1, height), (0, width)))
-    top = min(max(round(SIDE / 2 - y), 0), SIDE - height)
+    top = min(max(round(SIDE / 2 - y), 0), SIDE - height)  # in MNIST, the centre is in row 14 and column 14, from 0
     left = min(max(round(SIDE / 2 - x), 0), SIDE - width)
     fitted = np.zeros((SIDE, SIDE), np.uint8)
     fitted[top : top + height, left : left + width] = np.rint(255 * ink / ink.max())
@@ -56,9 +58,9 @@ def _as_in_mnist(image):
 
 
 def _ink(image):
-    """float32 [height, width]: 0 where an image shows paper, 1 where the ink is strongest.
+    """float32 [height, width]: 0 where an image shows paper, more where it shows ink.
 
-    The border is paper. Ink is what differs from it, by more than the pixels of the border differ from each other.
+    The border is paper. Ink differs from it by more than the pixels of the border differ from each other.
     """
     from PIL import ImageOps
 
@@ -74,8 +76,5 @@ def _ink(image):
     if np.median(border) > (grey.min() + grey.max()) / 2:
         grey, border = -grey, -border
     paper = np.median(border)
-    noise = 4 * np.median(abs(border - paper))
-    ink = (grey - paper - noise).clip(0)
-    if not 0 < ink.max() < np.inf:
-        raise ValueError("it shows nothing")
-    return ink / ink.max()
+    noise = min(4 * np.median(abs(border - paper)), 0.3 * (grey.max() - paper))
+    return (grey - paper - noise).clip(0)

@@ -52,5 +52,5 @@ def _read_rows(lines, dtype, path):
     try:
         return np.loadtxt(counted(), dtype, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
-        reason = str(error).split(" at row")[0]
+        reason = str(error).split(" at row")[0][:100]
         raise DataError(f"{path}: line {number}: {reason}; give whole numbers from 0 to 255") from error

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from support.console import watch
 from support.errors import InputError
@@ -16,22 +16,13 @@ FEATURES = "features"
 PART = 1000  # images at a time
 
 
-@dataclass(frozen=True)
-class Classified:
+class Classified(NamedTuple):
     """What the classifier says about n images."""
 
     features: object  # float32 [n, 64]; mean 0 and variance 1 over the training images
     probabilities: object  # float32 [n, 10]
-
-    @property
-    def labels(self):
-        """The most probable digit of each image, int64 [n]."""
-        return self.probabilities.argmax(axis=1)
-
-    @property
-    def confidences(self):
-        """The probability of that digit, float32 [n]."""
-        return self.probabilities.max(axis=1)
+    labels: object  # int64 [n], the most probable digit of each image
+    confidences: object  # float32 [n], the probability of that digit
 
 
 def build():
@@ -86,7 +77,8 @@ def classify(classifier, images):
     starts = watch(range(0, len(images), PART), f"classifying {len(images):,} images")
     with without_tf32():
         both = np.concatenate([classifier(images[start : start + PART]).numpy() for start in starts])
-    return Classified(both[:, :-10], both[:, -10:])
+    probabilities = both[:, -10:]
+    return Classified(both[:, :-10], probabilities, probabilities.argmax(axis=1), probabilities.max(axis=1))
 
 
 @contextlib.contextmanager
@@ -104,8 +96,6 @@ def read_record():
     """The record of the classifier, a dictionary. Raises InputError if it belongs to another classifier."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     if checksum(CLASSIFIER) != record["sha256"]:
-        raise InputError(
-            f"{CLASSIFIER}: is not the classifier that {RECORD.name} describes, so its figures cannot be compared; "
-            "get both files again, or create both with --train-classifier"
-        )
+        advice = "get both files again, or create both with --train-classifier"
+        raise InputError(f"{CLASSIFIER}: is not the classifier that {RECORD.name} describes; {advice}")
     return record

@@ -1,7 +1,4 @@
-"""The figures of quality: their names, their definitions, their constants. Standard library only, as --help needs them.
-
-docs/quality.md explains them.
-"""
+"""The figures of quality: names, definitions (docs/quality.md explains them), constants. Standard library only."""
 
 from typing import NamedTuple
 

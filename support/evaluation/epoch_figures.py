@@ -7,6 +7,7 @@ from support.console import clock
 from support.data import MNIST, MNIST_SHA256, load_dataset
 from support.drawing import draw_digits
 from support.errors import InputError
+from support.evaluation import classifier, figures
 from support.evaluation.definitions import JUDGED
 from support.labels import labels_of
 from support.lazy import np
@@ -28,39 +29,27 @@ def prepare(generator, dataset, seed):
     chosen = np.random.default_rng(0).permutation(len(dataset.train_images))[:JUDGED]
     asked = dataset.train_labels[chosen].tolist() if labels_of(generator) else None
     unseen = dataset.train_images if dataset.test_images is None else dataset.test_images
-
-    def draw():
-        return np.concatenate(list(draw_digits(generator, len(chosen), seed, digits=asked)))
-
-    if dataset.sha256 == MNIST_SHA256 and MNIST.exists() and real_figures():
-        compare = functools.cache(distance_from_mnist)  # prepared at the end of the first epoch
-        return lambda: {"frechet_distance": compare()(draw())}
+    distance = functools.cache(distance_from_mnist)  # prepared at the end of the first epoch
+    is_mnist = dataset.sha256 == MNIST_SHA256 and MNIST.exists() and real_figures()
 
     def measure():
-        from support.evaluation import figures  # here, because importing scipy would delay --help
-
-        return {"sliced_wasserstein": figures.sliced_wasserstein(draw(), unseen)}
+        digits = np.concatenate(list(draw_digits(generator, len(chosen), seed, digits=asked)))
+        if is_mnist:
+            return {"frechet_distance": distance()(digits)}
+        return {"sliced_wasserstein": figures.sliced_wasserstein(digits, unseen)}
 
     return measure
 
 
 def distance_from_mnist():
     """A function from digits, uint8 [n, 28, 28], to their Fréchet distance from the test images of MNIST, a float."""
-    from support.evaluation import classifier, figures
-
     model = classifier.load()
-
-    def statistics(images):
-        return figures.mean_and_covariance(classifier.classify(model, images).features)
-
-    real = statistics(load_dataset().test_images)
-    return lambda digits: figures.frechet_of_statistics(*statistics(digits), *real)
+    real = classifier.classify(model, load_dataset().test_images).features
+    return lambda digits: figures.frechet_distance(classifier.classify(model, digits).features, real)
 
 
 def real_figures():
     """The Fréchet distance of real digits, measured as in `prepare`, by name; {} without the classifier's record."""
-    from support.evaluation import classifier
-
     with contextlib.suppress(InputError, OSError, ValueError, KeyError):  # missing, damaged, or not of one training
         return {"frechet_distance": classifier.read_record()["judged"]}
     return {}

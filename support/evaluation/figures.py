@@ -6,41 +6,30 @@ pixels in [0, 1].
 
 import math
 
-from scipy.linalg import eigh
-from scipy.special import rel_entr
-from sklearn.metrics import pairwise_distances
-
 from support.console import watch
-from support.lazy import np
+from support.lazy import Lazy, np
 
-WORKING_MEMORY_MIB = 64  # for the part of a matrix of distances that is in memory at a time
-
-
-def mean_and_covariance(features):
-    """Features [n, d] -> mean [d] and covariance [d, d] in float64; the covariance of a single image is 0."""
-    features = np.asarray(features, np.float64)
-    mean = features.mean(axis=0)
-    centred = features - mean
-    return mean, centred.T @ centred / max(len(features) - 1, 1)
-
-
-def frechet_of_statistics(mean_a, covariance_a, mean_b, covariance_b):
-    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)): the squared 2-Wasserstein distance of two normal distributions.
-
-    A B has the same eigenvalues as A^(1/2) B A^(1/2), which is symmetric. So two calls of eigh suffice, and the result
-    is real and stable even if a covariance is singular, as it is with fewer images than features.
-    """
-    values, vectors = eigh(covariance_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    product = np.sqrt(np.maximum(eigh(root @ covariance_b @ root, eigvals_only=True), 0)).sum()
-    difference = mean_a - mean_b
-    distance = difference @ difference + np.trace(covariance_a) + np.trace(covariance_b) - 2 * product
-    return float(max(distance, 0.0))
+linalg, special, metrics = Lazy("scipy.linalg"), Lazy("scipy.special"), Lazy("sklearn.metrics")
+MIB = 64  # for the part of a matrix of distances that is in memory at a time
 
 
 def frechet_distance(features_a, features_b):
-    """Fréchet distance of two sets of features; 0 is best. Heusel et al. 2017, who use Inception's features."""
-    return frechet_of_statistics(*mean_and_covariance(features_a), *mean_and_covariance(features_b))
+    """Fréchet distance of two sets of features; 0 is best. Heusel et al. 2017, who use Inception's features.
+
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the covariances: the squared 2-Wasserstein distance of two
+    normal distributions. A B has the same eigenvalues as A^(1/2) B A^(1/2), which is symmetric. So two calls of eigh
+    suffice, and the result is real and stable even if a covariance is singular, as with fewer images than features.
+    """
+    both = [np.asarray(features, np.float64) for features in (features_a, features_b)]
+    mean_a, mean_b = (features.mean(axis=0) for features in both)
+    # The covariance of a single image is 0.
+    covariance_a, covariance_b = (np.cov(part, rowvar=False, ddof=min(1, len(part) - 1)) for part in both)
+    values, vectors = linalg.eigh(covariance_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.sqrt(np.maximum(linalg.eigh(root @ covariance_b @ root, eigvals_only=True), 0)).sum()
+    difference = mean_a - mean_b
+    distance = difference @ difference + np.trace(covariance_a) + np.trace(covariance_b) - 2 * product
+    return float(max(distance, 0.0))
 
 
 def precision_recall_density_coverage(real, fake, k=5):
@@ -54,43 +43,32 @@ def precision_recall_density_coverage(real, fake, k=5):
     """
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
-    precise, balls = 0, 0
+    precise, balls, start = 0, 0, 0
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for start, rows in _distances(fake, real):
+    for rows in metrics.pairwise_distances_chunked(fake, real, working_memory=MIB):
         inside = rows <= real_radii
         precise += inside.any(axis=1).sum()
         balls += inside.sum()
         covered |= inside.any(axis=0)
         recalled |= (rows <= fake_radii[start : start + len(rows), None]).any(axis=0)
+        start += len(rows)
     return float(precise / len(fake)), float(recalled.mean()), float(balls / (k * len(fake))), float(covered.mean())
 
 
 def _radii(features, k):
     """The distance of each feature vector [n, d] to its k-th nearest neighbour: float64 [n]."""
-    k, radii = min(k, len(features) - 1), []
-    for start, rows in _distances(features, features):
-        own = np.arange(len(rows))
-        rows[own, start + own] = 0  # rounding may make the distance to itself positive
-        radii.append(np.partition(rows, k, axis=1)[:, k].copy())  # place 0 is the vector itself; a view keeps all rows
-    return np.concatenate(radii)
+    k = min(k, len(features) - 1)
 
+    def kth(rows, _):
+        return np.partition(rows, k, axis=1)[:, k].copy()  # place 0 is the vector itself; a view keeps all rows
 
-def _distances(a, b):
-    """Yields (position of the first row, rows) of the matrix of distances between features a [n, d] and b [m, d]."""
-    size = max(1, int(WORKING_MEMORY_MIB * 2**20) // (8 * len(b)))
-    for start in watch(range(0, len(a), size), "comparing the features with MNIST"):
-        yield start, pairwise_distances(a[start : start + size], b)
+    return np.concatenate(list(metrics.pairwise_distances_chunked(features, reduce_func=kth, working_memory=MIB)))
 
 
 def classifier_score(probabilities):
     """The inception score exp(mean KL(p(digit | image) || p(digit))), 1 to 10, of [n, 10] (Salimans et al. 2016)."""
     probabilities = np.asarray(probabilities, np.float64)
-    return math.exp(rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean())
-
-
-def duplicates(images):
-    """How many images equal an earlier one in every pixel."""
-    return len(images) - len({image.tobytes() for image in images})
+    return math.exp(special.rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean())
 
 
 def nearest(images, reference, chunk=200):

@@ -9,10 +9,11 @@ from pathlib import Path
 from support import cluster
 from support.errors import InputError
 from support.outputs import digit_images
-from support.outputs.files import check_new_file, kind, read_json, write_text
+from support.outputs.files import check_new_file, kind, read_json
 
-MARK = ".wgan_handwritten_digits"  # the file that marks a folder as ours; each line names a kind of content
-EXPLANATION = "# wgan_handwritten_digits.py writes these kinds of files to this folder, and may replace them:\n"
+MARK = ".wgan_handwritten_digits.txt"  # marks a folder as ours; each line names a kind of content
+LOCK = ".wgan_handwritten_digits.lock"
+EXPLANATION = "# wgan_handwritten_digits.py writes these kinds of files to this folder, and may replace them:"
 
 
 class Claim:
@@ -49,14 +50,18 @@ class Claim:
     def take(self):
         """Makes the folder if it does not exist, and marks it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        lines = sorted(self._marked() | self.kinds.keys())
-        write_text(self.folder / MARK, EXPLANATION + "".join(f"{line}\n" for line in lines))
+        new = [line for line in (EXPLANATION, *self._marked(), *self.kinds) if line not in self._lines()]
+        with open(self.folder / MARK, "a", encoding="utf-8") as mark:  # shards may do it at the same time
+            mark.writelines(f"{line}\n" for line in dict.fromkeys(new))
+
+    def _lines(self):
+        """The lines of the mark, a set; empty without a mark."""
+        mark = self.folder / MARK
+        return set(mark.read_text(encoding="utf-8", errors="replace").splitlines()) if kind(mark) == "file" else set()
 
     def _marked(self):
         """The kinds that the mark lists. A folder of version 0.3 has no mark; its records show what is ours."""
-        mark, found = self.folder / MARK, set()
-        if kind(mark) == "file":
-            found |= set(mark.read_text(encoding="utf-8", errors="replace").splitlines())
+        found = self._lines()
         if "images" in (read_json(self.folder / "digits.json") or {}):
             found.add("digits")
         if "about" in (read_json(self.folder / "training/run.json") or {}):
@@ -89,10 +94,13 @@ def claimed(claims, lock=True):
         claim.check()
     with contextlib.ExitStack() as held:
         for folder in dict.fromkeys(os.path.realpath(claim.folder) for claim in claims) if lock else ():
-            os.makedirs(folder, exist_ok=True)
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:  # usually a name that is too long
+                raise InputError(f"{folder}: {error.strerror}; choose another folder") from None
             try:
                 # The same lock for all blocks of this process: `train` is a block inside that of `run`.
-                held.enter_context(FileLock(Path(folder, ".lock"), timeout=0, is_singleton=True))
+                held.enter_context(FileLock(Path(folder, LOCK), timeout=0, is_singleton=True))
             except Timeout:
                 raise InputError(
                     f"{folder}: another run is writing there; wait until it ends or choose another folder"

@@ -138,7 +138,7 @@ def write_folder(options, parts, about):
         for number, png in zip(watch(numbers, "writing digits"), images, strict=True):
             with open(folder / image_name(number, total), "wb") as file:
                 file.write(png)
-    if about.get("labels"):
+    if about.get("labels") and numbers.start == 0:  # shards do not write the same file at the same time
         write_labels(folder / LABELS, total, about["labels"])
     write_json(folder / name, {**record, "complete": True})
     say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {clock(time.monotonic() - start)}")

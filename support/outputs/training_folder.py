@@ -5,12 +5,14 @@ import hashlib
 import json
 import math
 import os
+import re
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from support import cluster, device, pictures
 from support.console import say, warn
+from support.data import warning_about
 from support.errors import TrainingError
 from support.lazy import np
 from support.models import save_model
@@ -21,10 +23,10 @@ from support.outputs.files import checksum, kind, read_json, write_json, write_t
 SECONDS_BETWEEN_CHECKPOINTS = 60
 MODELS = ("generator.keras", "critic.keras")
 # Every file of a run, relative to --models-dir. (run.json beside the models: in a folder "previous" of version 0.3.)
-PATTERNS = (
-    *MODELS, "run.json", MARK, "training/history.csv", "training/run.json", "training/data.png", "training/curves.png",
-    "training/progress.gif", "training/samples/epoch_*.png", "training/checkpoints/step_*.npz",
-)  # fmt: skip
+FILES = (
+    r"generator\.keras|critic\.keras|run\.json|" + re.escape(MARK) + r"|training/(history\.csv|run\.json|data\.png|"
+    r"curves\.png|progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?\..*\.partial\..*"
+)
 FOLDERS = ("training/samples", "training/checkpoints", "training", "")
 SOURCES = ("../../wgan_handwritten_digits.py", "../other_gans.py", "../quick_layers.py")  # what decides the weights
 
@@ -55,12 +57,17 @@ def set_aside(folder):
     earlier run goes to previous-2, and so on.
     """
     found = [folder / name for name in (*MODELS, "training") if os.path.lexists(folder / name)]
+    if found == [folder / "training"] and not checkpoints.paths(folder / "training/checkpoints"):
+        (folder / "training/data.png").unlink(missing_ok=True)
+        found = []  # a run that ended before it saved anything
     if not found:
         return None
     previous, number = folder / "previous", 1
-    if kind(previous / MARK) == "file" or "about" in (read_json(previous / "run.json") or {}):
+    is_ours = kind(previous / MARK) == "file" or "about" in (read_json(previous / "run.json") or {})
+    if is_ours and any(os.path.lexists(previous / path.name) for path in found):  # otherwise, a move was cut off here
         delete_run(previous)
-    while os.path.lexists(previous):
+        is_ours = False
+    while os.path.lexists(previous) and not is_ours:
         number += 1
         previous = folder / f"previous-{number}"
     Claim(previous, {"training run": None}).take()
@@ -71,8 +78,8 @@ def set_aside(folder):
 
 def delete_run(folder):
     """Deletes the files of a run, and the folders that are empty then."""
-    for pattern in PATTERNS:
-        for path in folder.glob(pattern):
+    for path in list(folder.rglob("*")):
+        if re.fullmatch(FILES, path.relative_to(folder).as_posix()) and not path.is_dir():
             path.unlink()
     for name in FOLDERS:
         with contextlib.suppress(OSError):  # it does not exist, or a file of the user is in it
@@ -91,32 +98,34 @@ def dispensable(path):
 class TrainingFolder:
     """Writes the files of one training run to options.models_dir.
 
-    history: a list of dictionaries, one per epoch, from "epoch" (the first is 1) to "seconds". With options.resume,
-    sets `training` to the newest checkpoint of the same run. Only the chief of a cluster writes.
+    history: a list of dictionaries, one per epoch, from "epoch" (the first is 1) to "seconds". Only the chief of a
+    cluster writes.
     """
 
     def __init__(self, options, recipe, dataset, training, version):
         self.folder, about = Path(options.models_dir), describe(options, recipe, dataset, version)
         self.about, self.training, self.tensorboard = about, training, options.tensorboard
+        self.dataset, self.resumes = dataset, options.resume
         self.history, self.seconds_before = [], 0.0
         self.start = self.saved = time.monotonic()
         self.writes = cluster.is_chief()
         self.is_new = not options.resume  # until its first save, the folder holds an earlier run
-        if options.resume:
-            record = checkpoints.resume(self.folder / "training/checkpoints", training.variables, about)
-            self.history, self.seconds_before = record["history"], record["seconds"]
-        if not cluster.is_equal(checkpoints.fingerprint(about, training.variables)):
-            raise TrainingError(
-                "the workers do not have the same options, data and checkpoints: check that --models-dir is shared"
-            )
 
     def iterations(self):
         """The number of iterations that are done. Returns when the device has done them."""
         return int(self.training.iteration.numpy())
 
-    def announce(self, total):
-        """Prints a line about the run that starts: recipe, length, data, device, folder. total: iterations."""
-        done, options, data = self.iterations(), self.about["options"], self.about["data"]
+    def begin(self, total):
+        """With --resume, restores the newest checkpoint. Prints a line about the run. total: iterations."""
+        options, data, device_name = self.about["options"], self.about["data"], self.about["device"]["name"]
+        if self.resumes:
+            found = checkpoints.resume(self.folder / "training/checkpoints", self.training.variables, self.about)
+            self.history, self.seconds_before = found["history"], found["seconds"]
+        if not cluster.is_equal(checkpoints.fingerprint(self.about, self.training.variables)):
+            raise TrainingError(
+                "the workers do not have the same options, data and checkpoints: check that --models-dir is shared"
+            )
+        done = self.iterations()
         if not self.writes:
             return
         if done >= total:
@@ -124,10 +133,27 @@ class TrainingFolder:
             return
         start = f"resumes after {done:,} of" if done else "trains for"
         say(
-            f"{options['recipe']} {start} {total:,} iterations, epochs: {options['epochs']}, on "
-            f"{data['images']:,} images of {data['source']}; {self.about['device']['name']}; "
-            f"results go to {self.folder}"
+            f"{options['recipe']} {start} {total:,} iterations, epochs: {options['epochs']}, on {data['images']:,} "
+            f"images of {data['source']}; {device_name}; results go to {self.folder}"
         )
+        self._show_data()
+
+    def _show_data(self):
+        """Says what was done to the images, and draws a hundred of them, so that a mistake is seen at once."""
+        if warning := warning_about(self.dataset.train_images):
+            warn(warning)
+        if self.dataset.prepared and not self.resumes:
+            self._set_aside()
+            path = self.folder / "training/data.png"
+            path.parent.mkdir(exist_ok=True)
+            pictures.save_labelled(path, self.dataset.train_images, self.dataset.train_labels)
+            say(f"{self.dataset.prepared}; a hundred of them: {path}")
+
+    def _set_aside(self):
+        """Before the first file of this run is written, moves those of an earlier run."""
+        if self.is_new and (previous := set_aside(self.folder)):
+            say(f"the earlier run in {self.folder} is now in {previous}")
+        self.is_new = False
 
     def seconds(self):
         """Seconds of training, including those before an interruption."""
@@ -152,7 +178,7 @@ class TrainingFolder:
 
     def add_epoch(self, length, figures):
         """Adds an epoch of `length` iterations to the history: the means of training.sums, and figures by name."""
-        estimate = "wasserstein_estimate" if self.about["recipe"]["objective"] == "wasserstein" else "score_difference"
+        estimate = "wasserstein_estimate" if self.about["recipe"]["loss"] == "wasserstein" else "score_difference"
         means = (self.training.sums.numpy() / length).tolist()
         means = dict(zip((estimate, "critic_loss", "generator_loss"), means, strict=True))
         self.training.sums.assign(np.zeros(len(means)))
@@ -165,9 +191,8 @@ class TrainingFolder:
         self.saved = time.monotonic()
         if not self.writes:
             return
-        if self.is_new and (previous := set_aside(self.folder)):
-            say(f"the earlier run in {self.folder} is now in {previous}")
-        self.is_new, training = False, self.folder / "training"
+        self._set_aside()
+        training = self.folder / "training"
         record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
         checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
         for name, model in models.items():
