@@ -42,8 +42,8 @@ def part_of(total, shard=None):
 def check_space(options):
     """Raises InputError if the disk is too small for the images. A folder that exists is not checked."""
     folder, needed = Path(options.images_dir), BLOCK * len(part_of(options.images, options.shard))
-    if not folder.exists():
-        disk = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not os.path.exists(folder):
+        disk = next(parent for parent in folder.absolute().parents if os.path.exists(parent))
         free = shutil.disk_usage(disk).free
         if free < needed:
             raise InputError(
@@ -126,10 +126,12 @@ def write_folder(options, parts, about):
     the images, in turn; it is empty if there are none.
     """
     folder, total, start = Path(options.images_dir), options.images, time.monotonic()
-    about = json.loads(json.dumps({key: value for key, value in about.items() if value}))  # as a record returns it
+    about = json.loads(json.dumps({key: value for key, value in about.items() if value not in (None, ())}))  # as a record returns it
     record, name = {"images": total, **about}, record_name(options.shard)
     earlier = [other for other in read_records(folder).values() if not is_same_set(other, record)]
     replaces = sorted({count for other in earlier for count in (other["images"], *other.get("replaces", ()))})
+    if not record.get("labels") and any(other.get("labels") for other in earlier):
+        (folder / LABELS).unlink(missing_ok=True)
     write_json(folder / name, {**record, "complete": False, "replaces": replaces})
     remove_earlier_sets(folder, record, replaces)
     numbers = part_of(total, options.shard)
@@ -150,12 +152,10 @@ def is_same_set(record, other):
 
 
 def remove_earlier_sets(folder, record, totals):
-    """Removes what sets of `totals` images left and the new set does not replace: images, labels, records."""
+    """Removes what sets of `totals` images left and the new set does not replace: images, records."""
     for name, other in read_records(folder).items():
         if not is_same_set(other, record):
             (folder / name).unlink(missing_ok=True)  # another shard may be removing the same files
-            if other.get("labels") and not record.get("labels"):
-                (folder / LABELS).unlink(missing_ok=True)
     for name in os.listdir(folder):
         if any(is_one_of(name, total) for total in totals) and not is_one_of(name, record["images"]):
             (folder / name).unlink(missing_ok=True)
