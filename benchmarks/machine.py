@@ -1,33 +1,52 @@
-"""Describes the machine of a measurement, and times iterations."""
+"""The machine of a measurement in words, and tables in Markdown."""
 
-import contextlib
 import os
 import platform
-import time
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from support.machine import devices
+CPU_INFO = Path("/proc/cpuinfo")
+# By their flags in Linux, the quickest first. On AMX, the program computes in bfloat16.
+INSTRUCTIONS = {"amx_bf16": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}
 
 
-def machine(*more):
-    """The machine and the versions in words, including those of `more` packages if they are installed."""
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = devices.package_versions()
-    for package in more:
-        with contextlib.suppress(PackageNotFoundError):
+def cpu():
+    """The CPU's model name, and the instruction sets of INSTRUCTIONS that it has, a list; [] if Linux does not say."""
+    lines = CPU_INFO.read_text(encoding="utf-8").splitlines() if CPU_INFO.exists() else []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    model = facts.get("model name") or platform.processor() or platform.machine()
+    return model, [name for flag, name in INSTRUCTIONS.items() if flag in facts.get("flags", "").split()]
+
+
+def describe(*packages, gpu=False):
+    """The CPU or GPU, and the versions that results depend on, also those of `packages` if they are installed."""
+    from support import device  # here, because loops_speed.py also runs in older checkouts
+
+    model, instructions = cpu()
+    about = [f"{model} with {', '.join(instructions) or 'unknown instructions'}", f"{device.usable_cores()} cores"]
+    if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        about.append(f"oneDNN limited to {limit}")
+    if gpu:
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        about += subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    versions = device.package_versions()
+    for package in packages:
+        try:
             versions[package] = version(package)
-    versions = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return f"{model}, {devices.usable_cores()} cores; {versions}"
+        except PackageNotFoundError:
+            continue
+    return f"{', '.join(about)}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
 
 
-def iteration_seconds(training, iterate, iterations):
-    """Mean seconds per iteration; waits for the device before it reads the clock."""
-    start = time.perf_counter()
-    for _ in range(iterations):
-        iterate()
-    training.sums.numpy()
-    return (time.perf_counter() - start) / iterations
+def peak_mib(usage):
+    """The peak memory in what the module `resource` says about a process."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def table(head, rows):
+    """A table in Markdown. head: words. rows: lists of cells, words or whole numbers."""
+    words = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in (head, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in words]
+    return "\n".join([lines[0], f"{'|---' * len(head)}|", *lines[1:]])

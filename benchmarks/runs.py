@@ -1,16 +1,27 @@
-"""Trains recipes with several seeds and keeps what the tables are made from.
+"""Trains recipes with several seeds, keeps what the tables are made from, and prints the tables.
 
-python benchmarks/runs.py wgan cwgan --seeds 3,4,5 [--epochs 60]
+    python benchmarks/runs.py wgan cwgan --seeds 3,4,5       trains, evaluates, prints the tables
+    python benchmarks/runs.py wgan --epochs 60               the same with another number of epochs
+    python benchmarks/runs.py wgan wgan_60_epochs --tables --picture benchmarks/results/time_to_quality.png
+                                                             trains nothing: prints the tables of earlier runs
 
-Writes to benchmarks/results, for each run, NAME_seedN.csv: its history.csv; and NAME_seedN.json: what
-`evaluate_digits.py --json` says about 25,000 digits; of a recipe with labels about 60,000, with --gan-train. Once,
-NAME.png: the first 20 digits of the first seed. NAME is the recipe, with --epochs 60 RECIPE_60_epochs.
+Writes to benchmarks/results, for each run: NAME_seedN.csv, its history; NAME_seedN.json, what `evaluate_digits.py
+--json` says about 25,000 digits (with labels: about 60,000, with --gan-train), with the CPU seconds of training and the
+machine. For each name: NAME.png, the first 20 digits of the first seed. NAME is the recipe; with --epochs 60 it is
+RECIPE_60_epochs.
 
-The runs follow each other. The seconds in the histories mean something if the machine has nothing else to do.
+Prints two tables in Markdown: the quality, and the time until it is reached. --picture draws the second as curves. The
+runs follow each other. Their seconds mean something if the machine has nothing else to do. The CPU seconds are those of
+the whole training process.
 """
 
 import argparse
+import csv
+import json
+import math
+import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,46 +29,150 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT))
 
-from support.drawing import draw_digits  # noqa: E402
-from support.results.models import load_generator  # noqa: E402
-from support.results.pictures import save_grid  # noqa: E402
+import machine  # noqa: E402
+
+from support.evaluation.classifier import read_record  # noqa: E402
+from support.evaluation.definitions import FIGURES  # noqa: E402
 from wgan_handwritten_digits import RECIPES  # noqa: E402
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("recipes", nargs="+")
-    parser.add_argument("--seeds", type=lambda text: text.split(","), default=["3", "4", "5"])
-    parser.add_argument("--epochs", help="instead of the recipe's")
-    options = parser.parse_args()
-    for recipe in options.recipes:
-        for seed in options.seeds:
-            keep(recipe, seed, options.epochs, picture=seed == options.seeds[0])
+SEEDS = ("3", "4", "5")
+LEVELS = (0.5, 0.2, 0.17)  # Fréchet distances of 5,000 digits
 
 
-def keep(recipe, seed, epochs, picture):
-    """Trains, evaluates, and keeps the files."""
-    name = f"{recipe}{f'_{epochs}_epochs' if epochs else ''}"
+# ----------------------------------------------------------------------------------------------------------- the runs
+def keep(recipe, name, seed, options):
+    """Trains and evaluates; leaves the files of a run in RESULTS. The first seed also leaves a picture."""
     with tempfile.TemporaryDirectory() as folder:
-        train = ["train", "--recipe", recipe, "--seed", seed, "--models-dir", folder, "--device", "cpu"]
-        run("wgan_handwritten_digits.py", *train, *(["--epochs", epochs] if epochs else []))
+        before = os.times()
+        train = ["train", "--recipe", recipe, "--seed", seed, "--models-dir", folder, "--device", options.device]
+        run("wgan_handwritten_digits.py", *train, *(["--epochs", options.epochs] if options.epochs else []))
+        after = os.times()
         shutil.copyfile(Path(folder, "training/history.csv"), RESULTS / f"{name}_seed{seed}.csv")
-        if picture:
-            save_grid(
-                RESULTS / f"{name}.png", next(draw_digits(load_generator(Path(folder, "generator.keras")), 20)), 20
-            )
         gan_train = ["--gan-train"] if RECIPES[recipe].conditional else []
-        figures = run("evaluate_digits.py", "generator.keras", "--json", *gan_train, cwd=folder)
-        (RESULTS / f"{name}_seed{seed}.json").write_text(figures, encoding="utf-8")
+        figures = json.loads(run("evaluate_digits.py", "generator.keras", "--json", *gan_train, cwd=folder))
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        figures |= {"cpu_seconds": round(spent, 1), "machine": machine.describe(gpu=options.device == "gpu")}
+        (RESULTS / f"{name}_seed{seed}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        if seed == options.seeds[0]:
+            draw_digits(Path(folder, "generator.keras"), RESULTS / f"{name}.png")
 
 
 def run(script, *arguments, cwd=None):
-    """What the script prints to standard output. Its progress goes to standard error."""
+    """What a script prints to standard output. Its progress goes to standard error."""
     command = [sys.executable, ROOT / script, *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", cwd=cwd).stdout
 
 
+def draw_digits(model, path):
+    """Writes the first 20 digits of a generator, a picture of one line."""
+    from support import drawing, models, pictures
+
+    pictures.save_grid(path, next(drawing.draw_digits(models.load_generator(model), 20)), columns=20)
+
+
+# --------------------------------------------------------------------------------------------------------- the tables
+def read_results(name, seeds, ending):
+    """The texts of NAME_seedN and this ending, a list. A seed without such a file is left out."""
+    paths = [RESULTS / f"{name}_seed{seed}{ending}" for seed in seeds]
+    found = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+    return found or sys.exit(f"runs.py: there is no {paths[0]}; train this run first")
+
+
+def read_reports(name, seeds):
+    """What evaluate_digits.py said about the runs of a name, one dictionary for each seed."""
+    return [json.loads(text) for text in read_results(name, seeds, ".json")]
+
+
+def read_histories(name, seeds):
+    """The histories of a name's runs, one for each seed: lists of dictionaries of floats, one for each epoch."""
+    histories = [csv.DictReader(text.splitlines()) for text in read_results(name, seeds, ".csv")]
+    return [[{key: float(value) for key, value in row.items() if value} for row in rows] for rows in histories]
+
+
+def quality_table(names, seeds=SEEDS):
+    """The table of quality: for each name the mean and standard deviation over the seeds; and real digits.
+
+    Figures that need labels are left out if no images have labels.
+    """
+    record, runs = read_record(), [read_reports(name, seeds) for name in names]
+    counts = {name: len(some) for name, some in zip(names, runs, strict=True)}
+    if len(set(counts.values())) > 1 or any(one["classifier"] != record["sha256"] for some in runs for one in some):
+        sys.exit(f"runs.py: only runs of the same seeds and the same classifier can be compared; seeds: {counts}")
+    rows, real = [], record["real"]
+    for key, name, better, form, _ in FIGURES:
+        form = form.removeprefix("10").replace("d", ".0f")  # without the width; a mean is not a whole number
+        cells = []
+        for some in runs:
+            values = [report["figures"].get(key) for report in some]
+            spread = f" ± {statistics.stdev(values):{form}}" if None not in values and len(values) > 1 else ""
+            cells.append("" if None in values else f"{statistics.mean(values):{form}}{spread}")
+        if any(cells):
+            rows.append([f"{name} {better}", *cells, format(real[key], form)])
+    shares = [[share for report in some for share in report["figures"]["shares"]] for some in runs]
+    cells = [f"{min(some):.1%}, {max(some):.1%}" for some in [*shares, real["shares"]]]
+    rows.append(["smallest and largest share of a digit", *cells])
+    note = f"Mean ± standard deviation over {len(runs[0])} seeds."
+    return f"{machine.table(['figure', *names, 'real digits'], rows)}\n\n{note}"
+
+
+def time_table(names, seeds=SEEDS):
+    """The table of time: median minutes until each of LEVELS is reached at an epoch's end; CPU seconds of the run."""
+    rows = []
+    for name in names:
+        runs, cells = read_histories(name, seeds), []
+        for level in LEVELS:
+            until = [(row["seconds"] for row in run if row["frechet_distance"] <= level) for run in runs]
+            found = statistics.median(next(seconds, math.inf) for seconds in until)
+            cells.append("not reached" if found == math.inf else f"{found / 60:.1f}")
+        seconds, distance = (statistics.median(run[-1][key] for run in runs) for key in ("seconds", "frechet_distance"))
+        spent = [report["cpu_seconds"] for report in read_reports(name, seeds) if "cpu_seconds" in report]
+        cpu = f"{statistics.mean(spent):.0f}" if spent else ""
+        rows.append([name, len(runs), *cells, f"{seconds / 60:.1f}", cpu, f"{distance:.3f}"])
+    levels = [f"minutes to {level}" for level in LEVELS]
+    return machine.table(["run", "seeds", *levels, "at the end", "CPU seconds", "Fréchet distance"], rows)
+
+
+def draw_times(names, seeds, path):
+    """Draws the Fréchet distance over minutes: the median of the seeds at each epoch, with the spread as a band."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for name in names:
+        epochs = list(zip(*read_histories(name, seeds), strict=True))
+        minutes = [statistics.median(row["seconds"] for row in epoch) / 60 for epoch in epochs]
+        found = [sorted(row["frechet_distance"] for row in epoch) for epoch in epochs]
+        axis.plot(minutes, [statistics.median(some) for some in found], marker="o", markersize=3, label=name)
+        axis.fill_between(minutes, [some[0] for some in found], [some[-1] for some in found], alpha=0.15, lw=0)
+    axis.axhline(read_record()["judged"], color="grey", linestyle="--", label="real digits")
+    axis.set(yscale="log", xlabel="minutes", ylabel="Fréchet distance of 5,000 digits")
+    axis.grid(alpha=0.3, which="both")
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", help="recipes; with --tables, names of earlier runs")
+    parser.add_argument("--seeds", type=lambda text: text.split(","), default=SEEDS, metavar="N,N,...")
+    parser.add_argument("--epochs", metavar="N", help="instead of the recipe's")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the Fréchet distance over minutes")
+    parser.add_argument("--tables", action="store_true", help="train nothing")
+    options = parser.parse_args()
+    names = options.names
+    if not options.tables:
+        names = [f"{recipe}_{options.epochs}_epochs" if options.epochs else recipe for recipe in options.names]
+        for recipe, name in zip(options.names, names, strict=True):
+            for seed in options.seeds:
+                keep(recipe, name, seed, options)
+    print(f"{quality_table(names, options.seeds)}\n\n{time_table(names, options.seeds)}")
+    if options.picture:
+        draw_times(names, options.seeds, options.picture)
+
+
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")
     main()

@@ -129,10 +129,11 @@ def compile_for_all(iterate, images):
 
     images: an array, copied to each device. Passed as an input; embedding it in the graph would store it twice.
     """
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    here = count() // workers()[0]  # replicas of this process; TensorFlow lists the devices of the others, too
 
     def copy(context):
-        with tf.device(devices[context.replica_id_in_sync_group % len(devices)].name):
+        with tf.device(f"{kind}:{context.replica_id_in_sync_group % here}"):
             return tf.constant(images)
 
     copies = strategy().experimental_distribute_values_from_function(copy)

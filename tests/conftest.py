@@ -1,5 +1,8 @@
-"""What the tests share: a small dataset, and one tiny run of the whole program."""
+"""What the tests share: a small dataset, a tiny run of the whole program, and runs in the process of the tests."""
 
+import os
+import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import wgan_handwritten_digits as wgan
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
-# A training run of six epochs with four iterations each. (From the fifth iteration, TensorFlow can warn of retracing.)
+# A training run of six epochs with four iterations each.
 TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 
 
@@ -27,11 +32,39 @@ def run_script(*arguments, cwd, **more):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **more)
 
 
-def write_small_data(path):
-    """Writes an .npz file of 256 real digits."""
+def write_small_data(path, images=256):
+    """Writes an .npz file of real digits."""
     with np.load(ROOT / "data/mnist.npz") as file:
-        np.savez(path, x_train=file["x_train"][:256], y_train=file["y_train"][:256])
+        np.savez(path, x_train=file["x_train"][:images], y_train=file["y_train"][:images])
     return path
+
+
+def snapshot(folder):
+    """The content of everything below `folder`, by path, without our mark and lock. Follows no links."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        mode = path.lstat().st_mode
+        if not path.name.startswith(".wgan_handwritten_digits"):
+            content = path.read_bytes() if stat.S_ISREG(mode) else None
+            content = os.readlink(path) if stat.S_ISLNK(mode) else content
+            found[path.relative_to(folder).as_posix()] = stat.S_IFMT(mode), content
+    return found
+
+
+@pytest.fixture
+def program(monkeypatch, capfd, tmp_path):
+    """A function that runs the program in this process, in tmp_path: its exit status, and the lines that it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(words, *more):
+        capfd.readouterr()
+        status = wgan.main(["--device", "cpu", *shlex.split(words), *map(str, more)])
+        lines = capfd.readouterr().err.splitlines()
+        return status, [
+            line for line in lines if not line.startswith("WARNING:tensorflow")
+        ]  # of many runs in a process
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""What the program finds out about the machine."""
+"""What the program finds out about the machine, and what in a user's environment does not matter."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -7,13 +8,14 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, run_script
+from conftest import SCRIPT
 
-from support.machine import devices
-from support.machine.devices import keras, tf
-from support.machine.training_layers import training_layers
+import wgan_handwritten_digits as wgan
+from support import device, quick_layers
+from support.errors import InputError
+from support.lazy import keras, tf
 
-devices.import_tensorflow("cpu")
+device.import_tensorflow("cpu")
 
 
 @pytest.fixture
@@ -23,177 +25,126 @@ def processor(tmp_path, monkeypatch):
     def become(flags):
         if flags is not None:
             (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-        monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "cpuinfo")
-        devices.uses_bfloat16.cache_clear()
+        monkeypatch.setattr(device, "CPU_INFO", tmp_path / "cpuinfo")
+        device.uses_bfloat16.cache_clear()
 
     yield become
-    devices.uses_bfloat16.cache_clear()
+    device.uses_bfloat16.cache_clear()
 
 
-def products(size=256):
-    """A product of matrices as it is computed in training, and the same in float64."""
-    first, second = (tf.random.stateless_normal([size, size], [number, 0]) for number in range(2))
-    with devices.training_passes():
+def rounds_to_bfloat16(passes):
+    """True if this block of passes multiplies matrices with the precision of bfloat16."""
+    first, second = (tf.random.stateless_normal([256, 256], [number, 0]) for number in range(2))
+    with passes():
         found = tf.function(lambda: first @ second)()
-    return found, tf.cast(first, tf.float64) @ tf.cast(second, tf.float64)
+    exact = tf.cast(first, tf.float64) @ tf.cast(second, tf.float64)
+    return float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"), [("fpu avx2 avx512_bf16", False), ("fpu amx_bf16", True), (None, False)]
+    ("flags", "onednn", "expected"),
+    [("fpu avx2 avx512_bf16", "1", False), ("fpu amx_bf16", "1", True), ("amx_bf16", "0", False), (None, "1", False)],
 )
-def test_bfloat16_is_for_processors_with_units_for_it(processor, monkeypatch, flags, expected):
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    processor(flags)
-    assert devices.uses_bfloat16() is expected
-
-
-def test_bfloat16_needs_onednn(processor, monkeypatch):
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    processor("amx_bf16")
-    assert not devices.uses_bfloat16()
-
-
-def test_without_such_units_training_multiplies_in_float32(processor):
-    processor("fpu avx2")
-    found, exact = products()
-    assert found.dtype == tf.float32
-    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
-
-
-@pytest.mark.parametrize(
-    ("version", "capability", "expected"),
-    [("2.21.0", (9, 0), True), ("2.21.0", (12, 0), False), ("2.22.0", (12, 0), True)],
-)
-def test_nothing_is_compiled_with_xla_for_a_gpu_on_which_that_ends_the_process(
-    monkeypatch, version, capability, expected
+def test_training_multiplies_in_bfloat16_on_processors_with_matrix_units_for_it(
+    processor, monkeypatch, flags, onednn, expected
 ):
-    asked = []
-    config = SimpleNamespace(
-        get_visible_devices=lambda kind: [kind],
-        experimental=SimpleNamespace(get_device_details=lambda gpu: {"compute_capability": capability}),
-    )
-    of_a_gpu = SimpleNamespace(
-        config=config, __version__=version, function=lambda f, jit_compile, autograph: asked.append(jit_compile)
-    )
-    monkeypatch.setattr(devices, "tf", of_a_gpu)
-    monkeypatch.setattr(devices.platform, "system", lambda: "Linux")
-    devices.fused(len)
-    assert devices.use_xla() is expected
-    assert asked == [expected]
-    monkeypatch.setattr(devices.platform, "system", lambda: "Darwin")
-    assert not devices.use_xla()
-
-
-def test_bfloat16_is_in_use_on_a_processor_that_has_units_for_it():
-    """Without which the next test says nothing."""
-    if not devices.uses_bfloat16():
-        pytest.skip("this processor has none")
-    found, exact = products()
-    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    processor(flags)
+    assert device.uses_bfloat16() is expected
 
 
 @pytest.mark.parametrize("flags", ["fpu avx2", "fpu amx_bf16"])
-def test_the_record_says_bfloat16_only_if_products_are_rounded_to_it(processor, flags):
-    """Asked for with the second flags, and in effect there if oneDNN has bfloat16 on this CPU (AVX-512 or more)."""
+def test_the_record_says_bfloat16_if_training_rounds_to_it_and_nothing_else_does(processor, flags):
+    """With the second flags, training asks for it; oneDNN does it if this CPU has AVX-512 at least."""
     processor(flags)
-    found, exact = products()
-    rounded = float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) > 1e-2
-    assert devices.describe()["bfloat16"] is rounded
-
-
-def test_the_record_does_not_claim_an_option_that_tensorflow_does_not_know(processor, monkeypatch):
-    processor("fpu amx_bf16")
-    accepted = tf.config.optimizer.set_experimental_options
-    monkeypatch.setattr(
-        tf.config.optimizer, "set_experimental_options", lambda options: accepted({"no_such_option": True})
-    )
-    assert devices.uses_bfloat16() and not devices.describe()["bfloat16"]
-
-
-def operations_of_a_convolution():
-    """The names of the operations that remain of a convolution, its LeakyReLU and their gradient, once optimised."""
-    from tensorflow.python.eager import context  # the public API does not show an optimised graph
-
-    layers = training_layers()
-    network = keras.Sequential([keras.Input((14, 14, 4)), layers.Conv2D(8, 3), layers.LeakyReLU(0.02)])
-    images = tf.ones([2, 14, 14, 4])
-
-    @tf.function(autograph=False)
-    def gradients():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(network(images))
-        return tape.gradient(loss, network.trainable_variables)
-
-    context.context().enable_run_metadata()
-    try:
-        with devices.training_passes():
-            gradients()
-        found = context.context().export_run_metadata().function_graphs
-    finally:
-        context.context().disable_run_metadata()
-    return {node.op for graphs in found for node in graphs.post_optimization_graph.node}
+    before = tf.config.optimizer.get_experimental_options()
+    rounds = rounds_to_bfloat16(device.training_passes)
+    assert device.describe()["bfloat16"] is rounds and not (rounds and "amx" not in flags)
+    assert not rounds_to_bfloat16(device.quiet)
+    after = tf.config.optimizer.get_experimental_options()
+    assert all(after.get(name, False) == before.get(name, False) for name in {*before, *after})
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="tried with oneDNN on x86 only")
 def test_a_convolution_and_its_leaky_relu_are_one_operation_in_training():
-    assert "_FusedConv2D" in operations_of_a_convolution()
+    from tensorflow.python.eager import context  # the public API does not show an optimised graph
 
+    layers = [keras.Input((14, 14, 4)), keras.layers.Conv2D(8, 3), keras.layers.LeakyReLU(0.02)]
+    network = quick_layers.quick(keras.Sequential(layers))
 
-def test_outside_of_training_products_are_in_float32(processor):
-    processor("fpu amx_bf16")
-    products()
-    first = tf.random.stateless_normal([256, 256], [0, 0])
-    exact = tf.cast(first, tf.float64) @ tf.cast(first, tf.float64)
-    found = tf.function(lambda: first @ first)()
-    assert float(tf.reduce_max(abs(tf.cast(found, tf.float64) - exact))) < 1e-3
+    @tf.function(autograph=False)
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(tf.ones([2, 14, 14, 4])))
+        return tape.gradient(loss, network.trainable_variables)
+
+    context.context().enable_run_metadata()
+    try:
+        with device.training_passes():
+            gradients()
+        graphs = context.context().export_run_metadata().function_graphs
+    finally:
+        context.context().disable_run_metadata()
+    assert "_FusedConv2D" in {node.op for graph in graphs for node in graph.post_optimization_graph.node}
 
 
 @pytest.mark.parametrize(
-    ("end", "printed"), [("pass", False), ("raise KeyError", True), ("os.abort()", True), ("os._exit(3)", True)]
+    ("system", "version", "capability", "expected"),
+    [
+        ("Linux", "2.21.0", (9, 0), True),
+        ("Linux", "2.21.0", (12, 0), False),  # there, compiling ends the process
+        ("Linux", "2.22.0", (12, 0), True),
+        ("Darwin", "2.21.0", (9, 0), False),
+        ("Linux", "2.21.0", None, False),
+    ],
 )
-def test_what_is_held_back_is_printed_if_the_block_or_the_process_fails(end, printed):
-    lines = ["import os", "from support.machine.devices import quiet_standard_error as quiet"]
-    lines += ["with quiet():", "    os.write(2, b'a reason')", f"    {end}"]
-    code = "\n".join(lines)
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ("a reason" in process.stderr) is printed
-    assert (process.returncode == 0) is not printed
+def test_xla_is_for_gpus_on_which_it_works(monkeypatch, system, version, capability, expected):
+    config = SimpleNamespace(
+        get_visible_devices=lambda kind: [kind] if capability else [],
+        experimental=SimpleNamespace(get_device_details=lambda gpu: {"compute_capability": capability}),
+    )
+    monkeypatch.setattr(device, "tf", SimpleNamespace(config=config, __version__=version))
+    monkeypatch.setattr(device.platform, "system", lambda: system)
+    assert device.use_xla() is expected
+
+
+@pytest.mark.parametrize(("error", "printed"), [(None, False), (InputError, False), (KeyError, True)])
+def test_what_tensorflow_prints_is_shown_only_if_something_fails(capfd, error, printed):
+    with contextlib.suppress(InputError, KeyError), device.quiet():
+        os.write(2, b"a reason")
+        if error:
+            raise error("")
+    assert ("a reason" in capfd.readouterr().err) is printed
+
+
+def test_device_gpu_without_a_gpu_is_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert wgan.main(["generate", "--model", "wgan", "--device", "gpu"]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1 and "--device gpu: TensorFlow finds no GPU" in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_keras_with_another_backend_is_refused(monkeypatch):
-    monkeypatch.setattr(devices.keras.backend, "backend", lambda: "jax")
-    with pytest.raises(devices.DeviceError, match="'jax'.*KERAS_BACKEND"):
-        devices.import_tensorflow("cpu")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(InputError, match="'jax'.*KERAS_BACKEND"):
+        device.import_tensorflow("cpu")
+
+
+ODD = '{"image_data_format": "channels_first", "floatx": "float64", "backend": "jax"}'
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", ["null", "[]", "{", '{"floatx": 7}'])
-def test_a_keras_json_with_nonsense_is_one_line_or_no_matter(tmp_path, content):
+@pytest.mark.parametrize("content", [ODD, "null"])
+def test_a_users_environment_does_not_matter_or_is_one_line(tmp_path, content):
+    """A keras.json of another project or with nonsense, other backends, a terminal that knows ASCII only."""
     (tmp_path / "keras.json").write_text(content, encoding="utf-8")
-    process = run_script("train", "--summary", cwd=tmp_path, env=os.environ | {"KERAS_HOME": str(tmp_path)})
-    if process.returncode:
-        assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
-        assert "keras.json" in process.stderr
+    environment = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "MPLBACKEND": "a_missing_one"}
+    environment |= {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, str(SCRIPT), "--summary"]
+    process = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
+    if content == ODD:
+        assert process.returncode == 0 and process.stderr == ""
+        assert "(None, 28, 28, 1)" in process.stdout and "(None, 7, 7, 64)" in process.stdout
     else:
-        assert process.stderr == "" and "conv2d" in process.stdout
-
-
-@pytest.mark.parametrize("script", ["wgan_handwritten_digits.py", "evaluate_digits.py"])
-def test_python_without_docstrings_runs_the_scripts(tmp_path, script):
-    command = [sys.executable, "-OO", str(ROOT / script), "--help"]
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert process.returncode == 0 and "--device" in process.stdout, process.stderr
-
-
-@pytest.mark.slow
-def test_a_summary_is_printed_on_a_terminal_that_knows_ascii_only(tmp_path):
-    process = run_script("--summary", cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
-    assert process.returncode == 0 and "critic" in process.stdout, process.stderr
-
-
-def test_the_graph_optimizer_is_left_as_it_was():
-    before = tf.config.optimizer.get_experimental_options()
-    with devices.training_passes():
-        assert tf.config.optimizer.get_experimental_options() != before
-    after = tf.config.optimizer.get_experimental_options()
-    assert all(after.get(name, False) == before.get(name, False) for name in {*before, *after})
+        assert process.returncode == 2 and process.stderr.count("\n") == 1 and "keras.json" in process.stderr

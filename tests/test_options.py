@@ -1,143 +1,179 @@
-"""The command line: what it accepts, what it says of mistakes, and that it answers before TensorFlow is loaded."""
+"""The command line: what it accepts, what it says about mistakes, and that it needs the standard library alone."""
 
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import SCRIPT, run_script
+from conftest import ROOT
 
-from support.command_line.options import Options, complete, read_options
-from wgan_handwritten_digits import RECIPES
+import wgan_handwritten_digits as wgan
+from support import device
+from support.errors import InputError
+from support.options import options_from, read_options
+
+RECIPES = wgan.RECIPES
+MISTAKES = {  # a command: what its one line says
+    # whole numbers
+    "--epochs 0": "--epochs: 0 is not in the range 1",
+    "--epochs 1.5": "'1.5' is not a whole number",
+    "--epochs": "expected one argument",
+    "--epochs '1\n2'": "is not a whole number",
+    f"--epochs {'9' * 5000}": "is not a whole number",
+    "--batch-size 1": "--batch-size: 1 is not in the range 2",
+    "--n-critic 0": "--n-critic: 0 is not in the range 1",
+    "--latent-dim 1000000000": "not in the range 1 to 100000",
+    "--images 0": "--images: 0 is not in the range 1",
+    "--images 1e3": "'1e3' is not a whole number",
+    "--seed=-1": "--seed: -1 is not in the range 0 to 2147483647",
+    "--seed 2147483648": "not in the range 0",
+    "--worker-timeout 0": "--worker-timeout: 0 is not in the range 1",
+    "interpolate --frames 0": "--frames: 0 is not in the range 1",
+    "write 7 --lines 0": "--lines: 0 is not in the range 1",
+    # other numbers
+    "--clip 0": "0 is not a number above 0",
+    "--clip nan": "nan is not a number above 0",
+    "--clip 1e400": "1e400 is not a number above 0 and at most 1e+09",
+    "--clip wide": "'wide' is not a number",
+    "--learning-rate=-1": "-1 is not a number above 0",
+    "--recipe wgan-gp --clip 1": "--clip: the recipe 'wgan-gp' does not use it",
+    # words and paths
+    "--recipe biggan": "invalid choice: 'biggan'",
+    "--device tpu": "invalid choice: 'tpu'",
+    "--data ''": "'' is not a path",
+    "--images-dir ''": "'' is not a path",
+    "--models-dir 'a\0b'": "is not a path",
+    "--tensorboard ''": "'' is not a path",
+    "generate --model ''": "'' is not a path",
+    "generate --npz a.npy": "'a.npy' does not end with .npz",
+    # lists
+    "interpolate --walk 1": "'1' is one number; give two or more",
+    "interpolate --walk 1,": "'' is not a whole number",
+    "interpolate --walk 1,-2": "-2 is not in the range 0",
+    "generate --digits x": "'x' is not a list of labels",
+    "generate --digits 5-3": "'5-3' is not a list of labels",
+    f"generate --digits {'9' * 5000}": "is not a list of labels",
+    # shards
+    "generate --shard 0/2": "'0/2' is not of the form I/N",
+    "generate --shard 3/2": "'3/2' is not of the form I/N",
+    "generate --shard ²/3": "'²/3' is not of the form I/N",
+    "generate --images 3 --shard 4/8": "more shards than images",
+    "--shard 1/2": "--shard works with the step 'generate' only",
+    "generate --npz a.npz --shard 1/2": "is written without --shard",
+    "generate --npz a.npz --images 2000001": "at most 2,000,000 digits",
+    # steps
+    "dance": "there is no step 'dance'",
+    "genrate": "did you mean 'generate'?",
+    "'a\nb'": r"there is no step 'a\nb'",
+    "write": "write: give the number to write, as in `write 2026`",
+    "write hello": "'hello' is not a number of 1 to 100 digits",
+    "write generate": "give the number to write",
+    f"write {'9' * 101}": "is not a number of 1 to 100 digits",
+    # options without the step that uses them
+    "generate --epochs 3": "--epochs needs the step 'train'",
+    "generate --resume": "--resume needs the step 'train'",
+    "train --images 3": "--images needs the step 'generate'",
+    "train --npz a.npz": "--npz needs the step 'generate'",
+    "generate --frames 3": "--frames needs the step 'interpolate'",
+    "generate --transparent": "--transparent needs the step 'write'",
+    "train generate --model m.keras": "leave 'train' out",
+    # unknown options
+    "--epoch 3": "did you mean --epochs?",
+    "--nonsense": "unrecognized arguments: --nonsense;",
+    "--a\x1b[31mb": "unrecognized arguments: --a [31mb",
+}
 
 
-def read(*arguments):
-    return read_options(list(arguments), RECIPES, "", "")
+def read(words):
+    return read_options(shlex.split(words), RECIPES)
 
 
-def test_an_option_left_out_takes_the_recipes_value():
-    options = read("--n-critic", "7")
-    recipe = RECIPES["wgan"]
-    assert (options.n_critic, options.batch_size, options.clip) == (7, recipe.batch_size, recipe.clip)
-    paper = read("--recipe", "wgan-paper")
-    assert (paper.clip, paper.learning_rate, paper.n_critic, paper.batch_size) == (0.01, 5e-5, 5, 64)
-    assert complete(Options(n_critic=7), RECIPES) == options
+@pytest.mark.parametrize("words", MISTAKES, ids=lambda words: ascii(words[:50]))
+def test_a_mistake_is_one_line_with_status_2(words, program, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "import_tensorflow", lambda *_: pytest.fail("TensorFlow takes seconds"))
+    status, lines = program(words)
+    assert (status, len(lines)) == (2, 1) and lines[0].startswith("wgan_handwritten_digits: ")
+    assert MISTAKES[words] in lines[0]
+    assert not list(tmp_path.iterdir())
 
 
-def test_the_default_trains_the_critic_more_often_than_the_generator():
-    assert read().n_critic >= 2
+def test_data_that_are_missing_are_found_before_tensorflow_is_imported(program, monkeypatch):
+    monkeypatch.setattr(device, "import_tensorflow", lambda *_: pytest.fail("TensorFlow takes seconds"))
+    status, [line] = program("--data missing.npz")
+    assert status == 2 and "missing.npz: no such file" in line
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "status", "printed"),
+    [
+        ("wgan_handwritten_digits.py", "--help", 0, "--batch-size N"),
+        ("wgan_handwritten_digits.py", "--version", 0, wgan.VERSION),
+        ("wgan_handwritten_digits.py", "--epoch 3", 2, "did you mean --epochs?"),
+        ("evaluate_digits.py", "--help", 0, "--gan-train"),
+        ("evaluate_digits.py", "--gan-trian", 2, "did you mean --gan-train?"),
+    ],
+)
+def test_the_standard_library_is_enough_to_answer(script, words, status, printed, tmp_path):
+    command = [sys.executable, "-S", "-E", str(ROOT / script), *words.split()]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert process.returncode == status, process.stderr
+    assert printed in (process.stderr if status else process.stdout)
+    assert len(process.stderr.splitlines()) == (1 if status else 0)
+
+
+def test_importing_the_script_imports_no_package_and_writes_nothing(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import wgan_handwritten_digits
+assert not {{"tensorflow", "keras", "numpy", "PIL", "matplotlib"}} & set(sys.modules)
+"""
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_names_every_option_and_the_defaults_of_the_recipes(capsys):
+    with pytest.raises(SystemExit):
+        wgan.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split()).replace("wgan- ", "wgan-")  # a line may end at a hyphen
+    for name in vars(read("")).keys() - {"steps", "number"}:
+        assert "--" + name.replace("_", "-") in text
+    assert "wgan-paper 0.01" in text and "python wgan_handwritten_digits.py generate" in text
 
 
 @pytest.mark.parametrize(
     ("words", "steps"),
     [
-        ([], ("train", "generate")),
-        (["train"], ("train",)),
-        (["generate"], ("generate",)),
-        (["generate", "train"], ("train", "generate")),
-        (["--seed", "3", "train", "--epochs", "2"], ("train",)),
-        (["interpolate"], ("interpolate",)),
-        (["interpolate", "train", "--frames", "5"], ("train", "interpolate")),
+        ("", ("train", "generate")),
+        ("train", ("train",)),
+        ("generate train", ("train", "generate")),
+        ("--seed 3 train --epochs 2", ("train",)),
+        ("interpolate train --frames 5", ("train", "interpolate")),
+        ("write 2026 --lines 2 page", ("write", "page")),
     ],
 )
-def test_steps(words, steps):
-    assert read(*words).steps == steps
+def test_the_steps_always_run_in_the_same_order(words, steps):
+    assert read(words).steps == steps
 
 
-MISTAKES = [
-    ["--epochs", "0"],
-    ["--epochs", "-1"],
-    ["--epochs", "1.5"],
-    ["--epochs", "many"],
-    ["--epochs"],
-    ["--batch-size", "1"],
-    ["--batch-size", "100000000"],
-    ["--n-critic", "0"],
-    ["--n-critic", "x"],
-    ["--clip", "0"],
-    ["--clip", "-0.01"],
-    ["--clip", "nan"],
-    ["--clip", "inf"],
-    ["--clip", "wide"],
-    ["--learning-rate", "0"],
-    ["--learning-rate", "-1"],
-    ["--learning-rate", "nan"],
-    ["--learning-rate", "1e99"],
-    ["--latent-dim", "0"],
-    ["--latent-dim", "1000000000"],
-    ["--images", "0"],
-    ["--images", "-5"],
-    ["--images", "1e3"],
-    ["--images", "999999999999"],
-    ["--images-dir", ""],
-    ["--models-dir", ""],
-    ["--seed", "-1"],
-    ["--seed", "2147483648"],
-    ["--seed", "0x10"],
-    ["--recipe", "biggan"],
-    ["--device", "tpu"],
-    ["--data", ""],
-    ["--unknown"],
-    ["--epoch", "3"],
-    ["dance"],
-    ["train", "generate", "again"],
-    ["generate", "--epochs", "3"],
-    ["generate", "--resume"],
-    ["train", "--images", "3"],
-    ["--model", "generator.keras"],
-    ["train", "--model", "generator.keras"],
-    ["generate", "--model", ""],
-    ["interpolate", "--images", "3"],
-    ["generate", "--frames", "3"],
-    ["interpolate", "--frames", "0"],
-    ["interpolate", "--walk", "3"],
-    ["interpolate", "--walk", "3,"],
-    ["interpolate", "--walk", "1,-2"],
-    ["interpolate", "--walk", "one,two"],
-    ["generate", "--tensorboard", "logs"],
-    ["--tensorboard", ""],
-]
+def test_an_option_that_is_left_out_has_the_value_of_the_recipe():
+    options, paper = read("--n-critic 7"), read("--recipe wgan-paper")
+    assert (options.n_critic, options.batch_size, options.clip) == (7, RECIPES["wgan"].batch_size, RECIPES["wgan"].clip)
+    assert (paper.clip, paper.learning_rate, paper.n_critic, paper.batch_size) == (0.01, 5e-5, 5, 64)
+    assert (options.images_dir, options.images, options.models_dir) == ("generated_images", 25_000, "saved_models")
+    assert read("generate --npz a.npz").images_dir is None
 
 
-@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
-def test_a_mistake_gets_one_line_and_status_2(words, capsys):
-    with pytest.raises(SystemExit) as end:
-        read(*words)
-    assert end.value.code == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert len(printed.err.splitlines()) == 1
-    assert "--help" in printed.err
-
-
-def test_the_help_names_every_option_and_the_recipes_defaults(tmp_path):
-    process = run_script("--help", cwd=tmp_path)
-    assert process.returncode == 0
-    for name in vars(Options()):
-        assert name in ("steps", "number") or "--" + name.replace("_", "-") in process.stdout
-    assert "wgan-paper 0.01" in " ".join(process.stdout.split()).replace("wgan- ", "wgan-")  # broken at its hyphen
-
-
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["--epochs", "0"], ["--data", "missing.npz"]])
-def test_it_answers_before_tensorflow_is_loaded(words, tmp_path):
-    code = f"""
-import runpy, sys
-sys.path.insert(0, {str(SCRIPT.parent)!r})
-sys.argv = [{str(SCRIPT)!r}, *{words!r}]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    assert "tensorflow" not in sys.modules and "keras" not in sys.modules
-"""
-    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert process.returncode == (0 if words[0] in ("--help", "--version") else 2), process.stderr
-    assert "AssertionError" not in process.stderr
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_summary_prints_both_networks_and_writes_nothing(tmp_path):
-    process = run_script("--summary", cwd=tmp_path)
-    assert process.returncode == 0
-    assert "critic" in process.stdout and "generator" in process.stdout
-    assert "Conv2DTranspose" in process.stdout
-    assert not list(tmp_path.iterdir())
+def test_options_named_in_a_python_shell_are_the_same_and_are_checked():
+    settings = {"epochs": np.int64(3), "models_dir": Path("x"), "resume": True, "summary": False, "clip": None}
+    options = options_from(settings, RECIPES)
+    assert vars(options) == vars(read("train --epochs 3 --models-dir x --resume"))
+    assert options_from({"steps": ("generate",), "digits": (7, 3)}, RECIPES).digits == (7, 3)
+    for bad in ({"epochs": 0}, {"batch_size": "x"}, {"recipe": "none"}, {"seed": -1}, {"clip": 1, "recipe": "wgan-gp"}):
+        with pytest.raises(InputError, match=f"--{next(iter(bad)).replace('_', '-')}"):
+            wgan.train(None, **bad)
+    with pytest.raises(InputError, match="did you mean --epochs"):
+        wgan.train(None, epoch=3)

@@ -9,20 +9,19 @@ import threading
 import numpy as np
 import pytest
 from browser import browser, find_browser
-from conftest import ROOT
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
+from support import device
 from support.drawing import set_choice, to_pixels
 from support.evaluation import classifier
-from support.machine.devices import import_tensorflow, keras
+from support.lazy import keras
+from support.models import PRETRAINED, load_generator
+from support.options import options_from
 from support.page.writing import build
-from support.results.models import load_generator
 
-import_tensorflow("cpu")
+device.import_tensorflow("cpu")
 layers = keras.layers
-PRETRAINED = ROOT / "saved_models/pretrained"
-CONDITIONAL = PRETRAINED / "cwgan/generator.keras"
 DRAW = "Array.from(draw(network, Float32Array.from({})))"
 WRITTEN = "shown.get(find('written'))[0].map((image) => image && Array.from(image))"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not find_browser(), reason="needs Chromium or Chrome")]
@@ -38,7 +37,7 @@ def page():
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """The address of the page of an untrained generator with the labels 0 to 9, and the generator."""
-    generator = random_weights(wgan.build_generator(64, labels=range(10)))
+    generator = random_weights(wgan.build_generator(64, labels=tuple(range(10))))
     return write(generator, tmp_path_factory.mktemp("labelled")), generator
 
 
@@ -86,15 +85,15 @@ def other_layers():
 
 
 def of_recipe(name):
-    options = wgan.complete(wgan.Options(recipe=name), wgan.RECIPES)
-    return random_weights(wgan.build_networks(options, range(10))[1])
+    _, generator = wgan.build_networks(options_from({"recipe": name}, wgan.RECIPES))
+    return random_weights(keras.models.clone_model(generator))  # as it is in a file
 
 
 GENERATORS = {
-    "pretrained wgan": lambda: load_generator(PRETRAINED / "wgan/generator.keras"),
-    "pretrained cwgan": lambda: load_generator(CONDITIONAL),
+    "pretrained wgan": lambda: load_generator(PRETRAINED["wgan"]),
+    "pretrained cwgan": lambda: load_generator(PRETRAINED["cwgan"]),
     "other layers": lambda: random_weights(other_layers()),
-    **{name: functools.partial(of_recipe, name) for name in wgan.RECIPES},
+    **{name: functools.partial(of_recipe, name) for name in ("wgan", "gan")},
 }
 
 
@@ -116,13 +115,13 @@ def test_it_draws_what_keras_draws(page, name, tmp_path):
 
 def test_the_canvas_shows_the_digits_in_the_colours_of_the_page(page, labelled):
     def agreement():
-        """The correlation of what the canvas shows with the ink of the digits."""
+        """The correlation of what the canvas shows in its first row with the ink of these ten digits."""
         images = np.reshape(
-            page.run("shown.get(find('digits'))[0].map((image) => Array.from(image))"), (10, 10, 28, 28)
+            page.run("shown.get(find('digits'))[0].slice(0, 10).map((i) => Array.from(i))"), (10, 28, 28)
         )
-        canvas = "find('digits').getContext('2d').getImageData(0, 0, 1120, 1120).data"
-        red = np.reshape(page.run(f"Array.from({canvas}).filter((_, i) => i % 4 == 0)"), (280, 4, 280, 4))
-        return np.corrcoef(red.mean((1, 3)).ravel(), images.swapaxes(1, 2).ravel())[0, 1]
+        canvas = "find('digits').getContext('2d').getImageData(0, 0, 1120, 112).data"
+        red = np.reshape(page.run(f"Array.from({canvas}).filter((_, i) => i % 4 == 0)"), (28, 4, 280, 4))
+        return np.corrcoef(red.mean((1, 3)).ravel(), images.swapaxes(0, 1).ravel())[0, 1]
 
     for dark in (False, True):
         page.resize(1000, dark=dark)
@@ -253,10 +252,9 @@ def test_pictures_are_saved_as_they_are_seen(page, labelled, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------- how it looks
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize(("width", "dark"), [(320, False), (390, True), (1280, False)])
 def test_no_text_is_cut_off_and_all_of_it_has_contrast(page, width, dark, tmp_path):
-    model = PRETRAINED / "wgan/generator.keras"
+    model = PRETRAINED["wgan"]
     checksum = json.loads(model.with_name("figures.json").read_text(encoding="utf-8"))["sha256"]
     path = tmp_path / "digits.html"
     path.write_text(build(load_generator(model), model, checksum), encoding="utf-8")
@@ -324,13 +322,13 @@ def test_it_could_make_no_request_even_if_something_got_into_it(page, labelled, 
 
 # -------------------------------------------------------------------------------------------------- with a trained one
 def test_2026_reads_2026(page, tmp_path):
-    page.open(write(load_generator(CONDITIONAL), tmp_path))
+    page.open(write(load_generator(PRETRAINED["cwgan"]), tmp_path))
     judge, read = classifier.load(), []
-    for hand in range(25):
+    for hand in range(10):
         page.run(f"(hand = {hand}, find('text').value = '', find('text').focus())")
         page.press(*"2026")
         images = np.array(page.run(WRITTEN), np.uint8).reshape(4, 28, 28)
         read.append(classifier.classify(judge, images).labels.tolist())
     assert read[0] == [2, 0, 2, 6]
-    assert np.mean(np.array(read) == [2, 0, 2, 6]) > 0.96  # some hands are bad; of 3,000 digits, 99.6 % were right
+    assert np.mean(np.array(read) == [2, 0, 2, 6]) > 0.9  # some hands are bad; of 3,000 digits, 99.6 % were right
     assert page.problems == []

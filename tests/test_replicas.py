@@ -1,6 +1,6 @@
-"""Several devices, several processes: the same training as one alone does, and what happens when one is lost.
+"""Several devices and several processes: the same training as one alone does, and what happens when one is lost.
 
-Devices are logical ones of the CPU, processes talk over the loopback address.
+Devices are logical ones of the CPU. Processes talk over the loopback address.
 """
 
 import contextlib
@@ -16,342 +16,220 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, SCRIPT
+from conftest import ROOT, run_script
 
-from support.machine import replicas
-from support.machine.devices import DeviceError
+import wgan_handwritten_digits as wgan
+from support import cluster
+from support.errors import InputError
 
-TRAIN = ("train", "--epochs", 16, "--batch-size", 32, "--seed", 5)
-
-# Two devices in one process. The generator of "plain" has no batch norm, which is each replica's own.
-LOGICAL = """
-import contextlib, signal, sys
-from types import SimpleNamespace
+TWO_DEVICES = """
+import sys
 import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 import wgan_handwritten_digits as wgan
-from support.machine import devices
-from support.datasets import loading
-from support.machine import replicas
-from support.command_line import interrupts
-count, data, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-devices.import_tensorflow("cpu")
-devices.uses_bfloat16 = lambda: False
-if count > 1:
-    replicas._cluster = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
+from support import cluster, device
+from support.data import load_dataset
 
-def build_plain_generator(latent_dim, choices, seed, layers=None):
-    kernel = keras.initializers.RandomNormal(0.0, 0.05, seed=seed)
-    layers = [keras.Input((latent_dim,)), keras.layers.Dense(784, activation="tanh", kernel_initializer=kernel)]
-    return keras.Sequential([*layers, keras.layers.Reshape((28, 28, 1))])
+device.import_tensorflow("cpu")
+device.uses_bfloat16 = lambda: False
+data = load_dataset(sys.argv[1])
 
-wgan.NETWORKS["plain"] = wgan.build_critic, build_plain_generator
-special = {"networks": "plain", "clip_scaled": True, "centred": True, "decay": False, "reuse_images": True}
-wgan.RECIPES["plain"] = wgan.Recipe(3, 32, 2, 1e-4, 16, 2.0, **special)
-digits = loading.load_dataset(data)
-built, build_training = [], wgan.build_training
+def train():
+    options = wgan.options_from({"batch_size": 16, "latent_dim": 16}, wgan.RECIPES)
+    with cluster.strategy().scope():
+        training = wgan.build_training(options, 10)
+    iterate = wgan.compile_iteration(training, data, options)
+    for _ in range(5):
+        iterate()
+    return training
 
-def keep(options, labels=()):
-    built.append(build_training(options, labels))
-    return built[-1]
+def without_batch_norm(options, labels):  # it uses the images of its own device
+    layers = [keras.Input((16,)), keras.layers.Dense(784, activation="tanh"), keras.layers.Reshape((28, 28, 1))]
+    return wgan.build_critic(), keras.Sequential(layers)
 
-wgan.build_training = keep
+def gradient_descent(network, *_):  # RMSprop turns rounding errors of tiny gradients into whole steps
+    optimizer = keras.optimizers.SGD(1e-3)
+    optimizer.build(network.trainable_variables)
+    return optimizer
 
-def equal_on_all_replicas():
-    # The random state of dropout aside, which no iteration depends on.
-    for variable in built[-1].variables:
-        one, other = (value.numpy() for value in replicas._cluster.experimental_local_results(variable))
-        assert (one == other).all() or "seed_generator" in variable.name, variable.name
+usual = wgan.build_networks, wgan.build_optimizer
+wgan.build_networks, wgan.build_optimizer = without_batch_norm, gradient_descent
+initial = [weight.numpy() for weight in wgan.build_training(wgan.options_from({}, wgan.RECIPES), 10).critic.weights]
+one = train()
+cluster._joined = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+two = train()
+assert cluster.count() == 2 and not np.allclose(one.critic.weights[0], initial[0], atol=1e-5)
+for alone, both in ((one.critic, two.critic), (one.generator, two.generator), (one.average, two.average)):
+    for weight, other in zip(alone.get_weights(), both.get_weights(), strict=True):
+        assert np.linalg.norm(weight - other) <= 1e-3 * np.linalg.norm(weight) + 1e-6  # sums in another order
+np.testing.assert_allclose(one.sums.numpy(), two.sums.numpy(), rtol=1e-3)
 
-def train(recipe, name, **more):
-    options = wgan.Options(recipe=recipe, epochs=2, batch_size=32, models_dir=f"{folder}/{name}", **more)
-    return wgan.train(digits, options)
-
-# RMSprop turns rounding errors into whole steps where a gradient is nearly zero.
-rmsprop, keras.optimizers.RMSprop = keras.optimizers.RMSprop, lambda rate, rho: keras.optimizers.SGD(10 * rate)
-average, critic = train("plain", "plain")
-keras.optimizers.RMSprop = rmsprop
-found = {f"plain_{n}": value for n, value in enumerate([*critic.get_weights(), *average.get_weights()])}
-if count > 1:
-    equal_on_all_replicas()
-for recipe in ("wgan", "dcgan") if count > 1 else ():
-    average, critic = train(recipe, recipe)
-    equal_on_all_replicas()
-    whole = [*critic.get_weights(), *average.get_weights()]
-    deferred = interrupts.deferred
-    interrupts.deferred = lambda: contextlib.nullcontext(SimpleNamespace(asked=signal.SIGTERM))
-    try:
-        train(recipe, recipe + "_broken")
-        raise SystemExit("it went on")
-    except interrupts.Interrupted:
-        pass
-    interrupts.deferred = deferred
-    average, critic = train(recipe, recipe + "_broken", resume=True)
-    for one, other in zip(whole, [*critic.get_weights(), *average.get_weights()], strict=True):
-        np.testing.assert_array_equal(one, other)
-if count > 1:
-    options = wgan.complete(wgan.Options(recipe="wgan-gp", batch_size=8), wgan.RECIPES)
-    with replicas.scope():
-        training = wgan.build_training(options)
-    wgan.compile_iteration(training, digits.train_images, options, 9)()
-    for variable in training.variables:  # the sums of the losses included
-        one, other = (value.numpy() for value in replicas._cluster.experimental_local_results(variable))
-        assert (one == other).all() and np.isfinite(one).all(), variable.name
-    seeds = replicas._cluster.run(lambda: replicas._own_seeds(tf.constant([[1, 2], [3, 4]])))
-    one, other = (value.numpy() for value in replicas._cluster.experimental_local_results(seeds))
-    assert (one != other).any(1).all()
-np.savez(f"{folder}/found.npz", **found)
+wgan.build_networks, wgan.build_optimizer = usual
+for variable in train().variables:
+    here, there = (value.numpy() for value in cluster.strategy().experimental_local_results(variable))
+    assert np.isfinite(here).all() and (here == there).all()
+# Random numbers of dropout and of the gradient penalty.
+seeds = cluster.strategy().run(lambda: cluster.own_seeds([tf.constant([1, 2])]))[0]
+here, there = cluster.strategy().experimental_local_results(seeds)
+assert (here.numpy() != there.numpy()).any()
 """
 
 
 @pytest.mark.slow
-def test_two_devices_train_as_one_does_and_resume_exactly(small_data, tmp_path):
-    found = {}
-    for count in (1, 2):
-        (tmp_path / str(count)).mkdir()
-        command = [sys.executable, "-c", LOGICAL, str(count), str(small_data), str(tmp_path / str(count))]
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert process.returncode == 0, process.stderr
-        with np.load(tmp_path / str(count) / "found.npz") as file:
-            found[count] = [file[name] for name in file.files]
-    for one, two in zip(found[1], found[2], strict=True):
-        assert np.linalg.norm(one - two) <= 1e-3 * np.linalg.norm(one) + 1e-6  # sums in another order
+def test_two_devices_train_as_one_does(small_data):
+    command = [sys.executable, "-c", TWO_DEVICES, str(small_data)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+
+
+# ----------------------------------------------------------------------------------------------------- two processes
+# A worker that keeps what it has when the chief saves.
+WORKER = """
+import sys
+import numpy as np
+import wgan_handwritten_digits as wgan
+from support.outputs.training_folder import TrainingFolder
+save = TrainingFolder.save
+def keep(folder, **models):
+    save(folder, **models)
+    np.savez("state.npz", *[variable.numpy() for variable in folder.training.variables])
+TrainingFolder.save = keep
+sys.exit(wgan.main(sys.argv[1:]))
+"""
 
 
 def free_port():
-    """A free port below those that operating systems give out, so that nobody is given it before it is used.
-
-    It cannot be held until then: the server of TensorFlow takes no port that another socket is bound to.
-    """
+    """A free port below those that operating systems give out, so that nobody gets it before it is used."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("", port)):
             return port
 
 
-def workers(command, folders, **more):
-    """Starts a process for each of `folders`, in it, as the workers of one cluster; returns them.
+def places(count=2):
+    """TF_CONFIG of each of the workers of a cluster."""
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(count)]
+    tasks = [{"type": "worker", "index": number} for number in range(count)]
+    return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
 
-    command: that of all, a list, or a list of such, one for each.
-    """
-    commands = command if isinstance(command[0], list) else [command] * len(folders)
-    addresses = [f"127.0.0.1:{free_port()}" for _ in folders]
-    started = []
-    for number, (folder, command) in enumerate(zip(folders, commands, strict=True)):
-        folder.mkdir(exist_ok=True)
-        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-        environment = os.environ | {"TF_CONFIG": json.dumps(config)} | more
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(list(map(str, command)), cwd=folder, env=environment, **pipes))
-    return started
+
+def checkpoints(folder):
+    return sorted(path.name for path in folder.glob("saved_models/training/checkpoints/step_*.npz"))
+
+
+@contextlib.contextmanager
+def two_workers(folders, *arguments):
+    """Two processes, each in its folder, when they have saved a checkpoint that was not there."""
+    command = [sys.executable, "-c", WORKER, "train", "--device", "cpu", *map(str, arguments)]
+    pipes, before = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}, checkpoints(folders[0])
+    with contextlib.ExitStack() as stack:
+        started = []
+        for folder, place in zip(folders, places(), strict=True):
+            environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CONFIG": place}
+            started.append(stack.enter_context(subprocess.Popen(command, cwd=folder, env=environment, **pipes)))
+            stack.callback(started[-1].kill)
+        deadline = time.monotonic() + 200
+        while checkpoints(folders[0]) == before and all(worker.poll() is None for worker in started):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield started
 
 
 def finish(started):
-    """Waits for all of the processes; their exit statuses and what they wrote on standard error."""
-    try:
-        errors = [process.communicate(timeout=150)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
+    """The exit statuses of the processes and what they wrote on standard error."""
+    errors = [process.communicate(timeout=200)[1] for process in started]
     return [process.returncode for process in started], errors
 
 
-def script(*arguments):
-    return [sys.executable, SCRIPT, "--device", "cpu", *arguments]
-
-
-# A worker that keeps the weights that it ends with.
-KEEP = """
-import os, sys
-import numpy as np
-import wgan_handwritten_digits as wgan
-train = wgan.train
-def keep(*arguments):
-    average, critic = train(*arguments)
-    np.savez("weights.npz", *critic.get_weights(), *average.get_weights())
-    return average, critic
-wgan.train = keep
-sys.exit(wgan.main(sys.argv[1:]))
-"""
-
-
-def weights(folder):
-    with np.load(folder / "weights.npz") as file:
-        return [file[name] for name in file.files]
-
-
-@pytest.fixture(scope="module")
-def pair(small_data, tmp_path_factory):
-    """Two workers, each in a folder of its own, that trained to the end."""
-    folders = [tmp_path_factory.mktemp("workers") / name for name in ("chief", "other")]
-    command = [sys.executable, "-c", KEEP, "--device", "cpu", *TRAIN, "generate", "--data", small_data, "--images", 20]
-    statuses, errors = finish(workers(command, folders, PYTHONPATH=str(ROOT)))
-    assert statuses == [0, 0], errors
-    return folders, errors
-
-
-@pytest.mark.slow
-def test_both_workers_end_with_the_same_weights(pair):
-    for one, other in zip(*map(weights, pair[0]), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.slow
-def test_the_chief_alone_writes_and_speaks(pair):
-    (chief, other), (spoken, silence) = pair
-    assert sorted(path.name for path in other.iterdir()) == ["weights.npz"]
-    assert silence == ""
-    assert all(line.startswith(("wgan trains", "epoch ", "20 digits", "next: ")) for line in spoken.splitlines()), (
-        spoken
-    )
-    assert {"generator.keras", "critic.keras", "training"} <= {path.name for path in (chief / "saved_models").iterdir()}
-    assert len(list((chief / "generated_images").glob("*.png"))) == 20
-    assert (
-        json.loads((chief / "saved_models/training/run.json").read_text(encoding="utf-8"))["about"]["device"][
-            "replicas"
-        ]
-        == 2
-    )
-
-
-def started_and_training(command, folder):
-    """Two workers in one folder, when they have saved a checkpoint."""
-    started = workers(command, [folder, folder])
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("saved_models/training/checkpoints/step_*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if not list(folder.glob("saved_models/training/checkpoints/step_*.npz")):
-        pytest.fail(f"no checkpoint: {finish(started)}")
-    return started
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
-def test_a_signal_to_one_worker_ends_both_and_both_resume_to_the_same_weights(pair, small_data, tmp_path):
-    command = script(*TRAIN, "--data", small_data)
-    started = started_and_training(command, tmp_path)
-    started[1].send_signal(signal.SIGTERM)
-    statuses, errors = finish(started)
+def test_two_workers_train_as_one_end_on_a_signal_resume_and_notice_a_loss(small_data, tmp_path):
+    folders = chief, other = tmp_path / "chief", tmp_path / "other"
+    chief.mkdir()
+    other.mkdir()
+    # Epochs of ten iterations: whenever the workers ask each other for signals, an epoch ends.
+    options = ("--data", small_data, "--batch-size", 26, "--n-critic", 1, "--epochs", 1000)
+    with two_workers(folders, *options) as started:
+        started[1].send_signal(signal.SIGTERM)
+        statuses, errors = finish(started)
     assert statuses == [143, 143], errors
     assert "--resume" in errors[0].splitlines()[-1]
-    assert errors[1].splitlines()[-1].endswith("stopped by SIGTERM")  # it knows of no checkpoint, and claims nothing
-    statuses, errors = finish(workers([*command, "--resume"], [tmp_path, tmp_path]))
-    assert statuses == [0, 0], errors
-    checkpoint = "saved_models/training/checkpoints/step_000000064.npz"
-    with np.load(tmp_path / checkpoint) as resumed, np.load(pair[0][0] / checkpoint) as whole:
-        for name in set(whole.files) - {"record"}:
-            np.testing.assert_array_equal(resumed[name], whole[name])
+    assert "epoch 1/" in errors[0] and "epoch" not in errors[1]  # only the chief speaks and writes
+    assert [path.name for path in other.iterdir()] == ["state.npz"]
+    assert {"generator.keras", "critic.keras"} <= {path.name for path in (chief / "saved_models").iterdir()}
+    with np.load(chief / "state.npz") as one, np.load(other / "state.npz") as two:
+        assert len(one.files) > 50 and all((one[name] == two[name]).all() for name in one.files)
+
+    saved = int(checkpoints(chief)[-1][5:-4])
+    with two_workers(folders, *options, "--resume", "--models-dir", chief / "saved_models") as started:
+        started[1].kill()
+        (status, _), errors = finish(started)
+    assert status == 1 and "another worker was lost" in errors[0].splitlines()[-1], errors
+    assert f"resumes after {saved} of" in errors[0] and "Traceback" not in errors[0]
+    assert int(checkpoints(chief)[-1][5:-4]) > saved
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
-def test_a_signal_at_the_end_of_an_epoch_ends_both(small_data, tmp_path):
-    """Epochs of two iterations: whenever the workers look for signals, an epoch ends."""
-    length = ("--batch-size", 64, "--n-critic", 2, "--epochs", 10_000)
-    started = started_and_training(script("train", *length, "--data", small_data), tmp_path)
-    started[1].send_signal(signal.SIGTERM)
-    statuses, errors = finish(started)
-    assert statuses == [143, 143], errors
-    assert "--resume" in errors[0].splitlines()[-1]
+def test_a_worker_does_not_wait_forever_for_one_that_never_starts(small_data, tmp_path):
+    environment = os.environ | {"TF_CONFIG": places()[0]}
+    process = run_script("train", "--data", small_data, "--worker-timeout", 3, cwd=tmp_path, env=environment)
+    assert process.returncode == 1 and process.stdout == ""
+    assert process.stderr.count("\n") == 1 and "waits up to 3 s" in process.stderr, process.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
-def test_when_one_worker_is_killed_the_other_ends_with_a_clear_line(small_data, tmp_path, victim):
-    started = started_and_training(script(*TRAIN, "--epochs", 1000, "--data", small_data), tmp_path)
-    started[victim].kill()
-    killed = time.monotonic()
-    statuses, errors = finish(started)
-    assert time.monotonic() - killed < 60
-    assert statuses[1 - victim] == 1, errors
-    assert "another worker was lost" in errors[1 - victim].splitlines()[-1]
-    assert "Traceback" not in errors[1 - victim]
-    assert list(tmp_path.glob("saved_models/training/checkpoints/step_*.npz"))
-
-
-@pytest.mark.slow
-def test_a_worker_that_never_comes_is_not_waited_for_without_an_end(small_data, tmp_path):
-    command = script(*TRAIN, "--data", small_data, "--worker-timeout", 3)
-    first, second = workers(command, [tmp_path, tmp_path])
-    second.kill()
-    (status, _), errors = finish([first, second])
-    assert status == 1
-    assert errors[0].splitlines()[-1].startswith("worker 0: waited 3 s") and "--worker-timeout" in errors[0]
-
-
-@pytest.mark.slow
-def test_a_batch_that_cannot_be_divided_is_refused(small_data, tmp_path):
-    started = workers(script(*TRAIN, "--batch-size", 33, "--data", small_data), [tmp_path, tmp_path])
-    statuses, errors = finish(started)
-    assert statuses == [2, 2]
-    assert all("--batch-size 33" in error.splitlines()[-1] for error in errors)
-    assert not list(tmp_path.rglob("*.npz"))
+def test_a_port_that_is_taken_is_one_line(small_data, tmp_path):
+    place = json.loads(places()[0])
+    port = int(place["cluster"]["worker"][0].split(":")[1])
+    with socket.create_server(("127.0.0.1", port)):
+        environment = os.environ | {"TF_CONFIG": json.dumps(place)}
+        process = run_script("train", "--data", small_data, "--worker-timeout", 60, cwd=tmp_path, env=environment)
+    assert process.returncode == 2 and "port" in process.stderr.splitlines()[-1], process.stderr
+    assert "Traceback" not in process.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        '{"cluster": {"worker": "ab"}, "task": {"type": "worker", "index": 0}}',
+        *("no json", "[]", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 7, "task": {}}'),
         '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a", "b:x"]}, "task": {"type": "worker", "index": 0}}',
-        *("no json", "[]", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 7, "task": {}}'),
         '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
     ],
 )
-def test_a_tf_config_that_cannot_be_meant_is_one_clear_line(monkeypatch, text):
+def test_a_tf_config_that_is_nonsense_is_one_line(monkeypatch, tmp_path, capfd, small_data, text):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(DeviceError, match="TF_CONFIG") as error:
-        replicas.workers_in_environment()
-    assert "\n" not in str(error.value)
+    assert wgan.main(["train", "--device", "cpu", "--data", str(small_data)]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1 and "TF_CONFIG" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_tf_config_says_who_is_who(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert cluster.workers() == (1, 0)
+    machines = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
+    for kind, index, number in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": machines, "task": {"type": kind, "index": index}}))
+        assert cluster.workers() == (3, number) and cluster.is_chief() == (number == 0)
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
+    assert cluster.workers() == (1, 0)
 
 
 @pytest.mark.parametrize(
     ("gpus", "batch", "used"), [(0, 32, 1), (8, 32, 1), (8, 256, 8), (3, 256, 2), (8, 96, 3), (4, 100, 2), (2, 65, 1)]
 )
 def test_a_batch_is_divided_evenly_among_as_many_gpus_as_it_is_worth(gpus, batch, used):
-    assert replicas.share_among(gpus, batch) == used
+    assert cluster.divide(batch, gpus) == used
 
 
-def test_a_second_training_in_one_process_keeps_to_the_replicas_of_the_first(monkeypatch):
-    monkeypatch.setattr(replicas, "_cluster", SimpleNamespace(num_replicas_in_sync=8))
-    replicas.join(100, 64)
-    with pytest.raises(DeviceError, match="100 is not divisible by 8"):
-        replicas.join(100, 100)
-
-
-@pytest.mark.slow
-def test_workers_with_different_options_do_not_train(small_data, tmp_path):
-    commands = [script(*TRAIN, "--data", small_data, "--learning-rate", rate) for rate in (0.001, 0.002)]
-    statuses, errors = finish(workers(commands, [tmp_path, tmp_path]))
-    assert statuses == [1, 1], errors
-    assert any("the same options" in error.splitlines()[-1] for error in errors)
-    assert not list(tmp_path.rglob("*.npz"))
-
-
-@pytest.mark.slow
-def test_a_port_that_is_taken_is_one_clear_line(small_data, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        config = {"cluster": {"worker": [address, "127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}
-        command = list(map(str, script(*TRAIN, "--data", small_data, "--worker-timeout", 60)))
-        environment = os.environ | {"TF_CONFIG": json.dumps(config)}
-        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert process.returncode == 2, process.stderr
-    assert "port" in process.stderr.splitlines()[-1] and "Traceback" not in process.stderr
-
-
-def test_tf_config_says_who_is_who(monkeypatch):
-    assert replicas.workers_in_environment() == (1, 0)
-    cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
-    for task, number in ((("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)):
-        config = {"cluster": cluster, "task": dict(zip(("type", "index"), task, strict=True))}
-        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-        assert replicas.workers_in_environment() == (3, number)
-        assert replicas.is_chief() == (number == 0)
-    monkeypatch.setenv(
-        "TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}})
-    )
-    assert replicas.workers_in_environment() == (1, 0)
+def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch):
+    monkeypatch.setattr(cluster, "_joined", SimpleNamespace(num_replicas_in_sync=8))
+    cluster.join(SimpleNamespace(batch_size=64))
+    with pytest.raises(InputError, match="--batch-size 100 is not divisible by .* 8"):
+        cluster.join(SimpleNamespace(batch_size=100))

@@ -1,14 +1,12 @@
 """The images to train on or to evaluate: MNIST, or any others, from files or arrays."""
 
-import os
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 
-from support.data import arrays, image_folders, tables
+from support.data import arrays, image_files
 from support.data.dataset import SAVE, DataError, Dataset, dataset_of, open_unpacked, reading
 from support.data.dataset import warning_about as warning_about
-from support.lazy import keras, np
+from support.lazy import np
 from support.outputs.files import kind
 
 MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist.npz"
@@ -21,27 +19,23 @@ REFUSED = (  # how a file begins, or its suffixes; what it is; what to do
     (b"PAR1", {".parquet"}, "a Parquet file", f"read it with pandas.read_parquet; {SAVE}"),
     (b"PK", {".rar", ".7z", ".tar", ".tgz", ".bz2", ".xz"}, "an archive", "unpack it, and give its folder"),
     (b"<", {".html"}, "a web page", "download the data again"),
-    (b"\x89PNG", set(image_folders.SUFFIXES), "one image", "give the folder that holds it"),
+    (b"\x89PNG", set(image_files.SUFFIXES), "one image", "give the folder that holds it"),
 )
 
 
 def load_dataset(path=None):
-    """The Dataset at `path`; docs/data.md lists what is read. Raises DataError.
-
-    None: MNIST, from the file in this repository; if that is missing, from Keras, which downloads it.
-    """
+    """The Dataset at `path`, or MNIST; docs/data.md lists what is read. Raises DataError."""
     if path is None:
-        if not os.path.lexists(MNIST):
-            return _load_from_keras()
         with reading(MNIST):
-            return arrays.load_npz(MNIST, "data/mnist.npz")
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise DataError(f"{str(path)[:80]!r} is not the path of data; give {ACCEPTED}")
+            return arrays.load_npz(MNIST, source="data/mnist.npz")
+    path = Path(path)
     with reading(path):
-        path, found = Path(path), kind(path)
-        if found not in ("file", "folder"):
-            raise DataError(f"{path}: {found}; give {ACCEPTED}")
-        return _load_folder(path) if found == "folder" else _load_file(path)
+        found = kind(path)
+        if found == "folder":
+            return _load_folder(path)
+        if found == "file":
+            return _load_file(path)
+        raise DataError(f"{path}: {found}; give {ACCEPTED}")
 
 
 def as_dataset(images, labels=None):
@@ -56,28 +50,27 @@ def as_dataset(images, labels=None):
 def read_images(path):
     """The training images of load_dataset(path), with the names of their files, if they are in a folder of images."""
     found = load_dataset(path)
-    names, images, labels = found.file_names, found.train_images, found.train_labels
-    return SimpleNamespace(names=names, images=images, labels=labels, prepared=found.prepared)
+    return SimpleNamespace(
+        names=found.file_names, images=found.train_images, labels=found.train_labels, prepared=found.prepared
+    )
 
 
 def _load_folder(folder):
-    """The Dataset of the IDX files in a folder; if there are none, of its images."""
     files = arrays.find_idx(folder)
     if len(files) > 1:
         names = ", ".join(str(file.relative_to(folder)) for file in files)
         raise DataError(f"{folder}: holds several datasets; give the path of one of these files: {names}")
-    return arrays.load_idx(files[0]) if files else image_folders.load_images(folder)
+    return arrays.load_idx(files[0]) if files else image_files.load_images(folder)
 
 
 def _load_file(path):
-    """The Dataset of a file. Its first bytes say what it is, except for .npz and .csv."""
     suffixes = {suffix.lower() for suffix in path.suffixes}
-    with open_unpacked(path) as file:
-        begin = file.read(8)
-    if path.suffix.lower() == ".npz":
+    if ".npz" in suffixes:
         return arrays.load_npz(path)
     if ".csv" in suffixes:
-        return tables.load_csv(path)
+        return arrays.load_csv(path)
+    with open_unpacked(path) as file:
+        begin = file.read(8)
     if begin.startswith(b"\x93NUMPY"):
         return arrays.load_npy(path)
     if begin.startswith((b"\0\0\x08", b"\0\0\x0c")):
@@ -86,17 +79,3 @@ def _load_file(path):
         if begin.startswith(start) or suffixes & endings:
             raise DataError(f"{path}: is {what}; {advice}")
     raise DataError(f"{path}: is no data that can be read; give {ACCEPTED}")
-
-
-def _load_from_keras():
-    """MNIST from the cache of Keras, or downloaded: for copies of this program without data/."""
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # Keras itself waits forever
-    try:
-        found = sum(keras.datasets.mnist.load_data(), ())
-        return dataset_of(dict(zip(arrays.PLACES, found, strict=True)), "keras.datasets.mnist")
-    except Exception as error:
-        what = f"{MNIST} is missing, and Keras cannot get MNIST ({error})"
-        raise DataError(f"{what}; put the file there, or give --data PATH") from error
-    finally:
-        socket.setdefaulttimeout(timeout)

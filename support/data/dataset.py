@@ -10,8 +10,8 @@ from support.errors import InputError
 from support.lazy import np
 
 SIDE = 28  # pixels
-MOST_IMAGES = 2_000_000
-MOST_BYTES = MOST_IMAGES * SIDE * SIDE  # of one array, 1.5 GiB: 2,000,000 images in uint8, 500,000 in float32
+PIXELS = SIDE * SIDE
+MOST_BYTES = 2_000_000 * PIXELS  # of one array in a file, 1.5 GiB: 2,000,000 images, 500,000 in float32
 SAVE = "then numpy.savez_compressed('digits.npz', x_train=images, y_train=labels)"
 
 
@@ -39,62 +39,54 @@ def dataset_of(arrays, source, transposed=False, **more):
     fields = []
     for part in ("train", "test"):
         images, labels = arrays.get(f"x_{part}"), arrays.get(f"y_{part}")
-        if images is not None:
-            images = to_images(images, f"{source}: the {part} images", transposed)
-        if images is not None and labels is not None:
-            labels = to_labels(labels, len(images), f"{source}: the {part} labels")
-        fields += [images, None if images is None else labels]
-    if transposed:
-        more["prepared"] = "turned the images upright: EMNIST stores them transposed"
+        if images is None:
+            labels = None
+        else:
+            images = _check_images(images, f"{source}: the {part} images", transposed)
+        if labels is not None:
+            labels = _check_labels(labels, len(images), f"{source}: the {part} labels")
+        fields += [images, labels]
     checksum = hashlib.sha256(repr(fields[0].shape).encode())
     checksum.update(fields[0])
     return Dataset(*fields, source=str(source), sha256=checksum.hexdigest(), **more)
 
 
-def to_images(array, where, transposed=False):
-    """uint8 [n, 28, 28], 0 to 255, of an array [n, 28, 28], [n, 28, 28, 1] or [n, 784]. Raises DataError.
-
-    Its pixels are whole numbers from 0 to 255, or floats from 0 to 1, which are scaled.
-    """
-    fits = array.shape[1:] in ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,)) and array.dtype.kind in "buif"
-    if not fits or not 1 <= len(array) <= MOST_IMAGES:
-        wanted = f"numbers [n, 28, 28], [n, 28, 28, 1] or [n, 784], n from 1 to {MOST_IMAGES}"
+def _check_images(array, where, transposed):
+    """uint8 [n, 28, 28], 0 to 255, of images or rows of pixels: whole numbers from 0 to 255, or floats from 0 to 1."""
+    is_known = array.shape[1:] in ((SIDE, SIDE), (SIDE, SIDE, 1), (PIXELS,)) and array.dtype.kind in "buif"
+    if not is_known or not len(array):
+        wanted = "numbers [n, 28, 28], [n, 28, 28, 1] or [n, 784]"
         raise DataError(f"{where} are {array.dtype} {list(array.shape)}; they must be {wanted}")
-    low, high, floats = array.min(), array.max(), array.dtype.kind in "bf"
-    pixels = f"{where} have pixels from {low} to {high}"
-    if floats and low >= 0 and high <= 1:
+    low, high, is_float = array.min(), array.max(), array.dtype.kind in "bf"
+    found = f"{where} have pixels from {low} to {high}"
+    if is_float and low >= 0 and high <= 1:
         array = np.rint(np.multiply(array, 255, dtype=np.float32))
-    elif not (low >= 0 and high <= 255) or (floats and (array % 1).any()):
-        wanted = "whole numbers from 0 (black) to 255 (white), or floats from 0 to 1"
-        raise DataError(f"{pixels}; give {wanted}: if they are from -1 to 1, (images + 1) * 127.5, rounded")
+    elif not (low >= 0 and high <= 255) or (is_float and (array % 1).any()):
+        raise DataError(f"{found}; give whole numbers from 0 to 255, or floats from 0 (black) to 1 (white)")
     array = array.reshape(-1, SIDE, SIDE)
     images = np.ascontiguousarray(array.swapaxes(1, 2) if transposed else array, np.uint8)
-    if int(images.max()) - int(images.min()) < 20:
-        raise DataError(f"{pixels} and show nothing; if these were from 0 to 1, multiply by 255 before astype('uint8')")
+    if np.ptp(images) < 20:
+        raise DataError(f"{found} and show nothing; if these were from 0 to 1, multiply by 255 before astype('uint8')")
     return images
 
 
-def to_labels(array, count, where):
-    """int64 [count] of an array of whole numbers [count], [count, 1], or one-hot [count, k]. Raises DataError."""
-    labels = array
-    with contextlib.suppress(TypeError, ValueError):
-        labels = array.astype(np.float64)  # also of words such as '5'
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    elif labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all():
+def _check_labels(array, count, where):
+    """int64 [count] of an array of whole numbers [count], [count, 1], or one-hot [count, k]."""
+    labels = array.astype(np.float64)  # also of words such as '5'
+    if labels.ndim == 2 and labels.shape[1] > 1 and (np.sort(labels)[:, -2:] == (0, 1)).all():
         labels = labels.argmax(1)
-    fits = labels.shape == (count,) and labels.dtype.kind in "if"
-    if not fits or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
+    labels = labels.reshape(-1)
+    if len(labels) != count or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
         wanted = f"a whole number, 0 or more, for each of the {count} images"
         raise DataError(f"{where} are {array.dtype} {list(array.shape)}; give {wanted}")
     return labels.astype(np.int64)
 
 
 def warning_about(images):
-    """A line about images that can be used but look wrong; "" without any doubt."""
-    if images.mean() > 127:
-        return "the images look like dark ink on white paper; MNIST is white ink on black: invert them first"
-    return ""
+    """A line about images that can be used but look wrong, or ""."""
+    if images.mean() < 128:
+        return ""
+    return "the images look like dark ink on white paper; MNIST is white ink on black: invert them first"
 
 
 @contextlib.contextmanager

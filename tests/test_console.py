@@ -1,0 +1,145 @@
+"""What the programs print, what they do when a signal comes, and how an error ends them."""
+
+import io
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from support import console
+from support.console import Interrupted
+from support.errors import DrawingError, InputError, TrainingError
+from support.options import options_from
+from wgan_handwritten_digits import RECIPES
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are not delivered on Windows")
+
+
+def end_with(error, words=("train", "--data", "my data", "--resume"), steps=("train",)):
+    """The exit status of a run that ends with this error."""
+
+    def run(options):
+        raise error
+
+    return console.run_program(lambda _: SimpleNamespace(steps=steps), run, list(words), "program")
+
+
+# --------------------------------------------------------------------------------------------------------- signals
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_program_at_once(name, capsys):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def run(options):
+        signal.raise_signal(number)
+        pytest.fail("it went on")
+
+    assert console.run_program(list, run, ["generate"], "program") == 128 + number
+    assert capsys.readouterr().err == f"program: stopped by {name}\n"
+    assert signal.getsignal(number) == before
+
+
+def test_in_training_a_signal_waits_and_a_second_one_does_not():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as end, console.signals_noted() as note:
+        assert note.asked is None
+        signal.raise_signal(signal.SIGTERM)
+        assert note.asked == signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second signal was lost")
+    assert end.value.status == 130 and not end.value.saved
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_signal_that_comes_when_all_is_saved_is_not_lost():
+    with pytest.raises(Interrupted) as end, console.signals_noted():
+        signal.raise_signal(signal.SIGTERM)
+    assert end.value.status == 143 and end.value.saved
+
+
+def test_a_thread_that_receives_no_signals_may_train():
+    def work():
+        with console.signals_noted() as note:
+            return note.asked
+
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(work).result() is None
+
+
+# ---------------------------------------------------------------------------------------------------------- errors
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("a\nb"), 2, "a b"),
+        (TrainingError("not finite"), 1, "not finite"),
+        (DrawingError("no clear 7"), 1, "no clear 7"),
+        (MemoryError(), 1, "not enough memory"),
+        (Interrupted(signal.SIGINT), 130, "stopped by SIGINT"),
+        (
+            Interrupted(signal.SIGTERM, saved=True),
+            143,
+            "stopped by SIGTERM; resume with: python script.py train --data 'my data' --resume",
+        ),
+        (
+            OSError(28, "No space left on device", "a.npz"),
+            1,
+            "[Errno 28] No space left on device: 'a.npz'; complete files are kept; once that is fixed, --resume "
+            "continues from the last checkpoint, if any",
+        ),
+    ],
+    ids=repr,
+)
+def test_an_error_is_one_line_that_says_what_to_do(error, status, line, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    assert end_with(error) == status
+    assert capsys.readouterr().err == f"program: {line}\n"
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        end_with(ZeroDivisionError())
+
+
+# ----------------------------------------------------------------------------------------------------------- lines
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("stream", [None, Full()], ids=["closed", "full"])
+def test_a_standard_error_that_takes_nothing_does_not_end_a_run(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert end_with(InputError("a")) == 2
+
+
+def test_a_path_with_a_line_feed_does_not_make_two_lines(capsys):
+    console.say("digits in a\nb\udcff")
+    assert capsys.readouterr().err == "digits in a b \n"
+
+
+def test_a_loop_shows_nothing_without_a_terminal(capsys):
+    assert list(console.watch(iter(range(3)), "classifying", 3)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+
+
+def test_clock():
+    assert [console.clock(seconds) for seconds in (0, 59.6, 61, 3600)] == ["0:00", "1:00", "1:01", "1:00:00"]
+
+
+def test_the_next_steps_are_commands_that_work(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["there/script.py"])
+
+    def said(*steps, **settings):
+        console.say_next_steps(options_from({"steps": steps, **settings}, RECIPES))
+        return capsys.readouterr().err
+
+    assert said("generate", images_dir="my images") == "next: python there/evaluate_digits.py 'my images'\n"
+    assert said("generate", shard="2/8") == said("generate", digits=7) == ""  # not a whole set of digits
+    both = said("train", "generate", models_dir="m")
+    assert "look at: m/training/progress.gif" in both and both.endswith("script.py interpolate --models-dir m\n")
+    assert "evaluate" not in said("train", "generate", data="fashion")  # the figures compare with MNIST
+    monkeypatch.setattr(os, "name", "nt")
+    assert 'evaluate_digits.py "my images"' in said("generate", images_dir="my images")

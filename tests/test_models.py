@@ -1,0 +1,250 @@
+"""Model files: which ones are generators, one line about each that is not, and no code of a file ever runs."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wgan_handwritten_digits as wgan
+from support.lazy import keras, tf
+from support.models import ModelError, load_generator, save_model
+
+METADATA = json.dumps({"keras_version": "3.15.1"})
+
+
+def archive(path, members):
+    """Writes a zip file."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def members_of(path):
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def dense(units=784):
+    """A small generator; with other units, the rest of one."""
+    shape = [keras.layers.Reshape((28, 28, 1))] if units == 784 else []
+    return keras.Sequential([keras.Input((8,)), keras.layers.Dense(units), *shape])
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """The members of the file of a generator."""
+    path = tmp_path_factory.mktemp("good") / "m.keras"
+    save_model(dense(), path)
+    return members_of(path)
+
+
+# ----------------------------------------------------------------------------- files that are damaged, foreign, hostile
+def changed(change, member="config.json"):
+    """A good file in which change(configuration) has changed the configuration."""
+
+    def make(path, good):
+        config = json.loads(good[member])
+        change(config)
+        archive(path, good | {member: json.dumps(config)})
+
+    return make
+
+
+def layer(**keys):
+    """A good file with these keys in the description of a layer."""
+    return changed(lambda config: config["config"]["layers"][1].update(keys))
+
+
+def setting(**keys):
+    """A good file with these keys among the settings of a layer."""
+    return changed(lambda config: config["config"]["layers"][1]["config"].update(keys))
+
+
+def with_members(**members):
+    return lambda path, good: archive(path, good | {name.replace("_", "."): text for name, text in members.items()})
+
+
+def claims_3_gb(path, good):
+    archive(path, {"metadata.json": b"{}" + b" " * 1000, "config.json": b"{}"})
+    size = [number.to_bytes(4, "little") for number in (1002, 3_000_000_000)]
+    path.write_bytes(path.read_bytes().replace(*size))
+
+
+def truncated(path, good):
+    archive(path, good)
+    os.truncate(path, path.stat().st_size - 2000)
+
+
+def model(build):
+    """A file of the model that build(latent, ink) returns, or of the one with this output."""
+
+    def make(path, good):
+        latent = keras.Input((8,))
+        built = build(latent, dense()(latent))
+        (built if isinstance(built, keras.Model) else keras.Model(latent, built)).save(path)
+
+    return make
+
+
+def of_two_inputs(latent, ink):
+    other = keras.Input((8,))
+    return keras.Model([latent, other], keras.layers.Add()([ink, dense()(other)]))
+
+
+def of_integers(latent, ink):
+    numbers = keras.Input((8,), dtype="int32")
+    return keras.Model(numbers, dense()(keras.layers.Rescaling(1.0)(numbers)))
+
+
+def with_nan(path, good):
+    generator = dense()
+    generator.set_weights([weight * np.nan for weight in generator.get_weights()])
+    generator.save(path)
+
+
+BAD = {
+    "nothing": (lambda path, good: None, "m.keras: no such file or folder; train a generator first"),
+    "a folder": (lambda path, good: path.mkdir(), "m.keras: folder; train"),
+    "a circular link": (lambda path, good: path.symlink_to(path), "symbolic links"),
+    "a text": (lambda path, good: path.write_text("weights"), "is not a .keras file, or is damaged"),
+    "truncated": (truncated, "is not a .keras file, or is damaged"),
+    "another zip file": (lambda path, good: archive(path, {"a": ""}), "There is no item named 'metadata.json'"),
+    "metadata that is a list": (with_members(metadata_json="[]"), "is not a .keras file"),
+    "a deep configuration": (with_members(config_json="[" * 100_000), "is not a .keras file"),
+    "a large configuration": (with_members(config_json=b" " * 5 * 2**20), "config.json has 5,242,880 bytes, more than"),
+    "a zip bomb": (with_members(assets_x=bytes(40 * 2**20)), "bytes claim to hold 41,9"),
+    "one that claims 3 GB": (claims_3_gb, "bytes claim to hold 3,000,000,002"),
+    "no configuration": (with_members(config_json="{}"), "cannot load it"),
+    "no weights": (lambda path, good: archive(path, {**good, "model.weights.h5": b""}), "cannot load it"),
+    "a layer of another package": (layer(module="os", class_name="system"), "holds 'system' of 'os'"),
+    "a layer of tomorrow": (layer(class_name="Shell"), "'Shell' of 'keras.layers', which is not known to be safe"),
+    "a registered name": (layer(registered_name="mine>Dense"), "not known to be safe"),
+    "a lambda as activation": (setting(activation={"class_name": "__lambda__"}), "'__lambda__' of 'None'"),
+    "a function as initializer": (
+        setting(kernel_initializer={"class_name": "function", "module": "keras.utils", "config": "get_file"}),
+        "'function' of 'keras.utils'",
+    ),
+    "a critic": (lambda path, good: wgan.build_critic().save(path), "it maps (None, 28, 28, 1) to (None, 1)"),
+    "flat images": (lambda path, good: dense(700).save(path), "it maps (None, 8) to (None, 700)"),
+    "two inputs": (model(of_two_inputs), "it maps [(None, 8), (None, 8)]"),
+    "two images": (model(lambda latent, ink: [ink, ink]), "it maps"),
+    "a named output": (model(lambda latent, ink: {"a": ink}), "has a dictionary as input or output"),
+    "integers as input": (model(of_integers), "maps int32 to float32, not float to float"),
+    "weights of NaN": (with_nan, "draws values that are not finite"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_generator_gets_one_line(name, good, tmp_path):
+    make, words = BAD[name]
+    path = tmp_path / "m.keras"
+    make(path, good)
+    with pytest.raises(ModelError) as error:
+        load_generator(path)
+    assert str(path) in str(error.value) and words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFOs")
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "m.keras")  # opening it would wait forever
+    for path in (tmp_path / "m.keras", Path("/dev/zero")):
+        with pytest.raises(ModelError, match="a device, FIFO or socket"):
+            load_generator(path)
+
+
+def test_other_formats_in_which_keras_runs_code_are_refused(tmp_path):
+    (tmp_path / "m.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(ModelError, match="its name does not end with .keras"):
+        load_generator(tmp_path / "m.h5")
+
+
+def test_a_file_of_a_newer_keras_says_how_to_get_it(good, tmp_path):
+    metadata = json.dumps({"keras_version": "99.0"})
+    setting(argument_of_tomorrow=1)(tmp_path / "m.keras", good | {"metadata.json": metadata})
+    with pytest.raises(ModelError, match=r"saved by 99\.0\); if that is newer: pip install -U keras: "):
+        load_generator(tmp_path / "m.keras")
+
+
+def test_the_program_says_so_with_status_2_and_writes_nothing(program, tmp_path):
+    status, [line] = program("generate --model missing.keras")
+    assert status == 2 and line.startswith("wgan_handwritten_digits: missing.keras: no such file")
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ code in a model file
+def graph_layer(folder):
+    """A generator with a layer that is a TensorFlow graph from the disk, and writes a file."""
+
+    class Writer(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 8))])
+        def serve(self, latent):
+            with tf.control_dependencies([tf.io.write_file(str(folder / "ran"), "x")]):
+                return tf.zeros((tf.shape(latent)[0], 28, 28, 1))
+
+    writer = Writer()
+    tf.saved_model.save(writer, str(folder / "graph"), signatures=writer.serve)
+    return [keras.layers.TFSMLayer(str(folder / "graph"), call_endpoint="serve")]
+
+
+def lambda_layer(folder):
+    code = f"__import__('pathlib').Path({str(folder / 'ran')!r}).touch()"
+    ink = keras.layers.Lambda(eval(f"lambda x: ({code}, x)[1]"), output_shape=(784,))
+    return [keras.layers.Dense(784), ink, keras.layers.Reshape((28, 28, 1))]
+
+
+def custom_class(folder):
+    """A layer of a class that this process has registered, as a program that uses this one may have."""
+
+    @keras.saving.register_keras_serializable("hostile")
+    class Toucher(keras.layers.Layer):
+        def call(self, values):
+            Path(folder, "ran").touch()
+            return values
+
+    return [keras.layers.Dense(784), Toucher(), keras.layers.Reshape((28, 28, 1))]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("make", [graph_layer, lambda_layer, custom_class])
+def test_no_code_of_a_model_file_runs(make, nested, good, tmp_path, monkeypatch):
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((8,)), *make(tmp_path)]).save(path)
+    if nested:  # a model in the model
+        inner = json.loads(members_of(path)["config.json"])
+        changed(lambda config: config["config"]["layers"].__setitem__(1, inner))(path, good)
+    (tmp_path / "ran").unlink(missing_ok=True)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras was asked to load it"))
+    with pytest.raises(ModelError, match="it could run code, so it is not loaded"):
+        load_generator(path)
+    assert not (tmp_path / "ran").exists()
+
+
+# ----------------------------------------------------------------------------------------------------- good generators
+def test_generators_of_common_layers_are_loaded(tmp_path):
+    layers = keras.layers
+    latent = keras.Input((8,))
+    norm = {"kernel_regularizer": "l2", "bias_constraint": "max_norm", "kernel_initializer": "orthogonal"}
+    values = layers.Dense(784, activation=layers.LeakyReLU(0.1), **norm)(latent)
+    values = layers.Rescaling(2.0)(values) + layers.Dense(784, activation="swish")(latent) * 0.5
+    values = layers.Reshape((28, 28, 1))(layers.GaussianNoise(0.1, seed=1)(values))
+    values = layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same"))(values)
+    inner = keras.Sequential([keras.Input((28, 28, 4)), layers.Conv2D(1, 1, activation="tanh")])
+    generator = keras.Model(latent, inner(values))
+    generator.compile("adam", "mse")  # an optimizer is no obstacle
+    generator.save(tmp_path / "m.keras")
+    loaded = load_generator(tmp_path / "m.keras")
+    noise = np.ones((2, 8), np.float32)
+    np.testing.assert_allclose(loaded(noise), generator(noise), rtol=1e-5, atol=1e-6)
+
+
+def test_a_saved_model_loads_in_the_oldest_keras_that_is_supported(tmp_path):
+    """Keras 3.12 refuses settings that later versions write, even if they change nothing."""
+    for network in (wgan.build_generator(8), wgan.build_critic()):
+        save_model(network, tmp_path / "m.keras")
+        config = members_of(tmp_path / "m.keras")["config.json"].decode()
+        assert "BatchNormalization" in config or "Conv2D" in config
+        assert not any(name in config for name in ("quantization_config", "renorm", "input_axes", "output_axes"))
