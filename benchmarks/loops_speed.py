@@ -7,13 +7,13 @@
     python benchmarks/loops_speed.py --device gpu --batch-size 256
 
 Prints tables in Markdown and writes no files. Each row is a process of its own; all take turns. The ratios are medians
-of the rounds' ratios. If others use the machine, `taskset -c 0 python ...` measures one core, and CPU time says more than
-time. On several busy cores, PyTorch's threads spend much CPU time on waiting for each other.
+of the rounds' ratios. If others use the machine, CPU time says more than time, and `taskset -c 0 python ...`, which
+measures one core, more than several: there, PyTorch's threads spend much CPU time on waiting for each other.
 
 An iteration is n_critic updates of the critic, each followed by clipping, and one update of the generator. The loops:
 
 ours             compile_iteration of the program. It alone gathers and scales its batches from all of MNIST, centres
-                 the critic's units, lowers the learning rate, sums the losses, and keeps a running average
+                 the critic's units, lowers the learning rate, keeps a running average, and has Lookahead
 tf.function      a compiled training step for each network, called from a loop that slices numpy arrays
 train_step, fit  a keras.Model with its own train_step, as in the examples of keras.io. fit starts slowly, so give 50
                  iterations or more
@@ -153,8 +153,8 @@ def training_steps(setting, critic, generator, bounds):
         return generator(tf.random.normal([count, setting.options.latent_dim]), training=True)
 
     def critic_step(real):
+        fake = draw(setting.batch)
         with tf.GradientTape() as tape:
-            fake = draw(setting.batch)
             loss = tf.reduce_mean(critic(fake, training=True)) - tf.reduce_mean(critic(real, training=True))
         for_critic.apply(tape.gradient(loss, critic.trainable_variables), critic.trainable_variables)
         wgan.clip_weights(critic, bounds, centred=False)
@@ -267,10 +267,9 @@ def pytorch(about):
     torch.set_num_threads(device.usable_cores())
     networks = pytorch_networks(min(setting.recipe.choices, setting.options.latent_dim), setting.options.latent_dim)
     critic, generator = (network.to(where, memory_format=torch.channels_last) for network in networks)
-    for_critic, for_generator = (
-        torch.optim.RMSprop(network.parameters(), lr=setting.options.learning_rate, alpha=0.9)
-        for network in (critic, generator)
-    )
+    rate = {"lr": setting.options.learning_rate, "alpha": 0.9}
+    for_critic = torch.optim.RMSprop(critic.parameters(), **rate)
+    for_generator = torch.optim.RMSprop(generator.parameters(), **rate)
     # In Keras, the last axis of a kernel is its outputs; in PyTorch the first.
     in_order = SimpleNamespace(trainable_variables=[values.movedim(0, -1) for values in critic.parameters()])
     bounds = wgan.clip_bounds(in_order, setting.options.clip, setting.recipe.clip_scaled)
@@ -363,24 +362,21 @@ class Worker:
 
 def serve(about):
     """The process of a Worker. Each line of standard input is a number of iterations."""
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed goes to standard error
-
-    def answer(value):
-        print(json.dumps(value), file=answers, flush=True)
-
     run, critic, generator = LOOPS[about["loop"]](about)
     run(WARM_UP)
-    answer({"critic": count_weights(critic), "generator": count_weights(generator)})
+    sizes = {"critic": count_weights(critic), "generator": count_weights(generator)}
+    print(json.dumps(sizes), file=answers)
     for line in sys.stdin:
         start, start_of_cpu = time.perf_counter(), time.process_time()
         run(int(line))
         spent = time.perf_counter() - start, time.process_time() - start_of_cpu
-        answer([1000 * seconds / int(line) for seconds in spent])
+        print(json.dumps([1000 * seconds / int(line) for seconds in spent]), file=answers)
     if sys.platform != "win32":
         import resource
 
-        answer(machine.peak_mib(resource.getrusage(resource.RUSAGE_SELF)))
+        print(machine.peak_mib(resource.getrusage(resource.RUSAGE_SELF)), file=answers)
 
 
 def count_weights(network):

@@ -4,7 +4,8 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -32,11 +33,7 @@ def describe(*packages, gpu=False):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         about += subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
     versions = device.package_versions()
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions |= {package: version(package) for package in packages if find_spec(package)}
     return f"{', '.join(about)}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
 
 

@@ -33,6 +33,7 @@ sys.path.append(str(ROOT))
 
 import machine  # noqa: E402
 
+from support import drawing, models, pictures  # noqa: E402
 from support.evaluation.classifier import read_record  # noqa: E402
 from support.evaluation.definitions import FIGURES  # noqa: E402
 from wgan_handwritten_digits import RECIPES  # noqa: E402
@@ -56,20 +57,14 @@ def keep(recipe, name, seed, options):
         figures |= {"cpu_seconds": round(spent, 1), "machine": machine.describe(gpu=options.device == "gpu")}
         (RESULTS / f"{name}_seed{seed}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         if seed == options.seeds[0]:
-            draw_digits(Path(folder, "generator.keras"), RESULTS / f"{name}.png")
+            digits = next(drawing.draw_digits(models.load_generator(Path(folder, "generator.keras")), 20))
+            pictures.save_grid(RESULTS / f"{name}.png", digits, columns=20)
 
 
 def run(script, *arguments, cwd=None):
     """What a script prints to standard output. Its progress goes to standard error."""
     command = [sys.executable, ROOT / script, *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", cwd=cwd).stdout
-
-
-def draw_digits(model, path):
-    """Writes the first 20 digits of a generator, a picture of one line."""
-    from support import drawing, models, pictures
-
-    pictures.save_grid(path, next(drawing.draw_digits(models.load_generator(model), 20)), columns=20)
 
 
 # --------------------------------------------------------------------------------------------------------- the tables

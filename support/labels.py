@@ -4,6 +4,7 @@ A generator that draws what is asked for has a layer named after its labels, suc
 vector of the largest of the first latent numbers, one number for each label, in ascending order of the labels.
 """
 
+import contextlib
 import re
 
 from support.errors import InputError
@@ -44,12 +45,10 @@ def labels_of(generator):
     """The labels that a Keras model draws on request, an ascending tuple; () if it cannot be asked for any."""
     for layer in generator.layers:
         if layer.name.startswith(PREFIX):
-            try:
+            with contextlib.suppress(ValueError):  # somebody else's layer, of another name
                 labels = read_labels(layer.name.removeprefix(PREFIX).replace("_", ","))
-            except ValueError:
-                continue
-            if tuple(sorted(set(labels))) == labels and len(labels) == layer.output.shape[-1]:
-                return labels
+                if len(labels) == layer.output.shape[-1]:
+                    return labels
     return ()
 
 
@@ -57,36 +56,24 @@ def check_request(options, labels):
     """Raises InputError if a generator with these labels, () for none, cannot do what the options ask for."""
     known = labels or DIGITS
     if missing := set(options.digits or ()) - set(known):
-        whose = "the labels of the images are" if labels else "a generator without labels draws"
-        raise InputError(f"--digits: there is no {min(missing)}; {whose} {write_labels(known)}")
-    if "write" in options.steps:
-        if not labels:
-            raise InputError(
-                "write: this generator has no labels, so it cannot be asked for a digit; train one with "
-                "--recipe cwgan, or use --model cwgan"
-            )
-        if not set(map(int, options.number)) <= set(labels) <= set(DIGITS):
-            raise InputError(f"write {options.number}: this generator draws the labels {write_labels(labels)}")
+        raise InputError(f"--digits: there is no {min(missing)}; this generator draws {write_labels(known)}")
+    if "write" in options.steps and not labels:
+        advice = "train one with --recipe cwgan, or use --model cwgan"
+        raise InputError(f"write: this generator has no labels, so it cannot be asked for a digit; {advice}")
+    if "write" in options.steps and not set(map(int, options.number)) <= set(labels) <= set(DIGITS):
+        raise InputError(f"write {options.number}: this generator draws the labels {write_labels(labels)}")
 
 
 def labels_to_learn(dataset, options, recipe):
-    """The labels of the training images, an ascending tuple; () for a recipe that uses no labels.
-
-    Raises InputError if this run cannot learn the labels.
-    """
+    """The labels of the training images, an ascending tuple; () for a recipe that uses none. Raises InputError."""
     if not recipe.conditional:
         return ()
+    where, needs = f"{dataset.source}: has", f"--recipe {options.recipe} needs"
     if dataset.train_labels is None:
-        raise InputError(
-            f"{dataset.source}: has no labels; --recipe {options.recipe} needs one for each image (y_train)"
-        )
+        raise InputError(f"{where} no labels; {needs} one for each image (y_train)")
     labels = tuple(sorted(set(dataset.train_labels.tolist())))
     if not FEWEST <= len(labels) <= MOST:
-        raise InputError(
-            f"{dataset.source}: has {len(labels)} different labels; --recipe {options.recipe} needs {FEWEST} to {MOST}"
-        )
+        raise InputError(f"{where} {len(labels)} different labels; {needs} {FEWEST} to {MOST}")
     if options.latent_dim < len(labels):
-        raise InputError(
-            f"--latent-dim {options.latent_dim}: is less than the number of labels; give {len(labels)} or more"
-        )
+        raise InputError(f"--latent-dim {options.latent_dim}: {needs} one for each label; give {len(labels)} or more")
     return labels

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from support.errors import InputError
-from support.lazy import keras, np, tf
+from support.lazy import keras, np
 from support.outputs.files import checksum, kind, write_whole
 
 # The classes that a model file may use, by module. Keras's safe mode is not enough: in Keras 3.12 it loads a TFSMLayer,
@@ -31,9 +31,8 @@ ALLOWED = {
     "keras.random": "SeedGenerator",
 }
 ALLOWED = {(module, name) for module, names in ALLOWED.items() for name in names.split()}
-PRETRAINED = {  # names that --model takes
-    name: Path(__file__).parents[1] / "saved_models/pretrained" / name / "generator.keras" for name in ("wgan", "cwgan")
-}
+FOLDER = Path(__file__).parents[1] / "saved_models/pretrained"
+PRETRAINED = {name: FOLDER / name / "generator.keras" for name in ("wgan", "cwgan")}  # names that --model takes
 # Settings that Keras 3.13 to 3.15 write and 3.12 refuses, with their defaults.
 LATER_SETTINGS = {
     "quantization_config": None, "renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99, "input_axes": None,
@@ -42,11 +41,12 @@ LATER_SETTINGS = {
 MOST_CONFIG = 2**22  # bytes; the configuration of the default generator has 7,000
 
 
-def save_model(model, path):
-    """Saves a model whole or not at all. Uncompiled and of built-in layers, it loads without this program.
+class ModelError(InputError):
+    """A file that should hold a generator does not."""
 
-    It loads in Keras 3.12 or newer: settings that later versions have added are left out if they have no effect.
-    """
+
+def save_model(model, path):
+    """Saves a model whole or not at all. It loads without this program, in Keras 3.12 or newer."""
 
     def without_later_settings(settings):
         return {name: value for name, value in settings.items() if LATER_SETTINGS.get(name, "") != value}
@@ -55,33 +55,10 @@ def save_model(model, path):
         model.save(temporary)
         with zipfile.ZipFile(temporary) as file:
             members = {name: file.read(name) for name in file.namelist()}
-        config = json.loads(members["config.json"], object_hook=without_later_settings)
-        members["config.json"] = json.dumps(config)
+        members["config.json"] = json.dumps(json.loads(members["config.json"], object_hook=without_later_settings))
         with zipfile.ZipFile(temporary, "w") as file:
             for name, content in members.items():
                 file.writestr(name, content)
-
-
-def read_member(archive, name, most):
-    """The bytes of one member of a zip file. Raises ValueError if there are more than `most`."""
-    size = archive.getinfo(name).file_size
-    if size > most:
-        raise ValueError(f"{name} has {size:,} bytes, more than {most:,}")
-    return archive.read(name)  # never more than `size`, whatever the compressed bytes contain
-
-
-def check_sizes(archive, packed):
-    """Raises ValueError if the members of a zip file of `packed` bytes are unreasonably large.
-
-    Compression makes models less than ten times smaller.
-    """
-    size = sum(member.file_size for member in archive.infolist())
-    if size > 10 * 2**20 + 20 * packed:
-        raise ValueError(f"its {packed:,} bytes claim to hold {size:,}")
-
-
-class ModelError(InputError):
-    """A file that should hold a generator does not."""
 
 
 def find_generator(options):
@@ -93,50 +70,49 @@ def find_generator(options):
 
 def load_generator(path):
     """The generator in a .keras file. Raises ModelError. No code in the file is run."""
-    hint = "train a generator first, or name one with --model"
-    found = kind(path)
+    found, hint = kind(path), "train a generator first, or name one with --model"
     if found != "file":
         raise ModelError(f"{path}: {found}; {hint}")
     if not str(path).endswith(".keras"):  # by other names, Keras reads other formats, and runs code in them
         raise ModelError(f"{path}: its name does not end with .keras; {hint}")
     try:
-        with zipfile.ZipFile(path) as file:
-            check_sizes(file, os.path.getsize(path))
-            saved_by = json.loads(read_member(file, "metadata.json", MOST_CONFIG))["keras_version"]
-            config = json.loads(read_member(file, "config.json", MOST_CONFIG))
-            foreign = _foreign(config)
+        saved_by, config = _read_description(path)
+        foreign = _foreign(config)
     except Exception as error:  # a damaged file can raise anything
-        advice = "get it or create it again"
-        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_reason(error)}); {advice}") from None
+        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_first_line(error)}); get it again") from None
     if foreign:
-        raise ModelError(
-            f"{path}: holds {foreign}; it could run code, so it is not loaded. Build the model from the layers that "
-            "support/models.py lists"
-        )
+        raise ModelError(f"{path}: holds {foreign}; it could run code, so it is not loaded; use layers of {__file__}")
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
     except Exception as error:  # an unusual file can make Keras raise anything
-        newer = "; if that is newer: pip install -U keras" if saved_by != keras.__version__ else ""
-        raise ModelError(
-            f"{path}: Keras {keras.__version__} cannot load it (saved by {saved_by}){newer}: {_reason(error)}"
-        ) from None
+        reason = f"Keras {keras.__version__} cannot load it (saved by {saved_by}); if that is newer: pip install -U keras"
+        raise ModelError(f"{path}: {reason}: {_first_line(error)}") from None
     if fault:
         raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator
 
 
-def _reason(error):
-    """The first line of an exception's message, or its type."""
+def _first_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def _foreign(config):
-    """Words for an object in a model's configuration that is not in ALLOWED; None if there is none.
+def _read_description(path):
+    """The version of Keras that saved a model file, and its configuration. Raises ValueError if the file is a bomb."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        packed, unpacked = os.path.getsize(path), sum(sizes.values())
+        if unpacked > 10 * 2**20 + 20 * packed:  # compression makes models less than ten times smaller
+            raise ValueError(f"its {packed:,} bytes claim to hold {unpacked:,}")
+        if sizes.get("config.json", 0) > MOST_CONFIG:
+            raise ValueError(f"config.json has {sizes['config.json']:,} bytes, more than {MOST_CONFIG:,}")
+        return json.loads(archive.read("metadata.json"))["keras_version"], json.loads(archive.read("config.json"))
 
-    Keras builds every object with a class_name, at any depth, and prefers the class registered as registered_name.
-    """
-    # Keras drops the optimizer and the loss when it is asked not to compile.
+
+def _foreign(config):
+    """Words for an object in a model's configuration that is not in ALLOWED; None if there is none."""
+    # Keras builds every object with a class_name, at any depth, and prefers the class registered as registered_name.
+    # It drops the optimizer and the loss when it is asked not to compile.
     waiting = [{key: value for key, value in config.items() if key != "compile_config"}]
     while waiting:
         part = waiting.pop()
@@ -156,9 +132,9 @@ def _fault(generator):
         return f"maps {taken} to {given}"
     if any(isinstance(getattr(generator, end, None), dict) for end in ("input", "output")):
         return "has a dictionary as input or output; build it from one tensor to one tensor"
-    types = [tf.as_dtype(end.dtype) for end in (*generator.inputs, *generator.outputs)]
-    if not all(number.is_floating for number in types):
-        return f"maps {types[0].name} to {types[1].name}, not float to float"
+    types = [end.dtype for end in (*generator.inputs, *generator.outputs)]
+    if not all("float" in name for name in types):
+        return f"maps {' to '.join(types)}, not float to float"
     latent = np.random.default_rng(0).normal(size=(2, taken[1])).astype(np.float32)
     images = np.asarray(generator(latent, training=False), np.float32)
     return None if np.isfinite(images).all() else "draws values that are not finite (NaN): its weights are damaged"

@@ -70,28 +70,24 @@ def test_a_thread_that_receives_no_signals_may_train():
 
 
 # ---------------------------------------------------------------------------------------------------------- errors
-@pytest.mark.parametrize(
-    ("error", "status", "line"),
-    [
-        (InputError("a\nb"), 2, "a b"),
-        (TrainingError("not finite"), 1, "not finite"),
-        (DrawingError("no clear 7"), 1, "no clear 7"),
-        (MemoryError(), 1, "not enough memory"),
-        (Interrupted(signal.SIGINT), 130, "stopped by SIGINT"),
-        (
-            Interrupted(signal.SIGTERM, saved=True),
-            143,
-            "stopped by SIGTERM; resume with: python script.py train --data 'my data' --resume",
-        ),
-        (
-            OSError(28, "No space left on device", "a.npz"),
-            1,
-            "[Errno 28] No space left on device: 'a.npz'; complete files are kept; once that is fixed, --resume "
-            "continues from the last checkpoint, if any",
-        ),
-    ],
-    ids=repr,
-)
+RESUME = "python script.py train --data 'my data' --resume"
+FULL = OSError(28, "No space left on device", "a.npz")
+ERRORS = [
+    (InputError("a\nb"), 2, "a b"),
+    (TrainingError("not finite"), 1, "not finite"),
+    (DrawingError("no clear 7"), 1, "no clear 7"),
+    (MemoryError(), 1, "not enough memory"),
+    (Interrupted(signal.SIGINT), 130, "stopped by SIGINT"),
+    (Interrupted(signal.SIGTERM, saved=True), 143, f"stopped by SIGTERM; resume with: {RESUME}"),
+    (
+        FULL,
+        1,
+        f"{FULL}; complete files are kept; once that is fixed, --resume continues from the last checkpoint, if any",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "line"), ERRORS, ids=repr)
 def test_an_error_is_one_line_that_says_what_to_do(error, status, line, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     assert end_with(error) == status
@@ -118,15 +114,6 @@ def test_a_standard_error_that_takes_nothing_does_not_end_a_run(stream, monkeypa
 def test_a_path_with_a_line_feed_does_not_make_two_lines(capsys):
     console.say("digits in a\nb\udcff")
     assert capsys.readouterr().err == "digits in a b \n"
-
-
-def test_a_loop_shows_nothing_without_a_terminal(capsys):
-    assert list(console.watch(iter(range(3)), "classifying", 3)) == [0, 1, 2]
-    assert capsys.readouterr().err == ""
-
-
-def test_clock():
-    assert [console.clock(seconds) for seconds in (0, 59.6, 61, 3600)] == ["0:00", "1:00", "1:01", "1:00:00"]
 
 
 def test_the_next_steps_are_commands_that_work(monkeypatch, capsys):

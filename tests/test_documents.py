@@ -61,18 +61,6 @@ def test_the_readme_has_the_commands_that_people_and_ci_run():
     assert "tour.ipynb" in notebook and "my_tour.ipynb" in notebook
 
 
-def test_git_ignores_what_the_examples_of_the_readme_write():
-    written = set(re.findall(r"\bmy_\w+(?:\.\w+)?", read("README.md")))
-    written |= set(re.findall(r"--(?:labels|page|copy-to) (\S+)", read("README.md")))
-    assert len(written) > 3
-    for name in written:
-        command = ["git", "check-ignore", "-q", "--no-index", name + ("" if "." in name else "/")]
-        status = subprocess.run(command, cwd=ROOT, capture_output=True).returncode
-        if status == 128:
-            pytest.skip("not a git repository")
-        assert status == 0, name
-
-
 # --------------------------------------------------------------------------------------------------- measured figures
 def cells(line):
     """The cells of a row of a table in Markdown."""

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 import evaluate_digits
 from support import device
 from support.data import load_dataset
-from support.evaluation import classifier, classifier_training, definitions, figures, measuring, report
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring
 from support.evaluation.sources import read_source
 from support.labels import DIGITS, layer_name
 from support.lazy import keras
@@ -129,15 +129,11 @@ def test_real_digits_get_what_the_record_says(dataset, model):
     assert record["accuracy"] > 0.993 and 0.99 < recorded["gan_train"] < 1 and recorded["frechet_distance"] < 0.1
 
 
-@pytest.mark.parametrize("count", [1, 2, 6])
-def test_few_images_get_figures_and_a_warning(count, tiny_mnist, unseen, model):
-    values, _ = measuring.measure(unseen[0][:count], tiny_mnist, model)
-    assert values.pop("gan_test") is None
-    assert all(np.isfinite(value).all() for value in values.values())
-    assert "biased" in measuring.warnings_about(unseen[0][:count])[0]
-
-
-def test_dark_ink_on_white_paper_is_pointed_out(dataset):
+def test_few_images_get_figures_and_a_warning_and_so_does_dark_ink_on_white_paper(tiny_mnist, dataset, unseen, model):
+    for count in (1, 6):
+        values, _ = measuring.measure(unseen[0][:count], tiny_mnist, model)
+        assert values.pop("gan_test") is None and all(np.isfinite(value).all() for value in values.values())
+        assert "biased" in measuring.warnings_about(unseen[0][:count])[0]
     assert measuring.warnings_about(dataset.test_images[:2000]) == []
     assert "invert" in measuring.warnings_about(255 - dataset.test_images[:2000])[0]
 
@@ -166,9 +162,8 @@ def test_the_mathematics_agrees_with_closed_forms_and_slow_definitions():
     images[3] = reference[17]
     distances, positions = figures.nearest(images, reference, chunk=4)
     slow = np.sqrt(np.square(images[:, None] / 255 - reference[None] / 255).sum(axis=(2, 3)))
-    np.testing.assert_array_equal(positions, slow.argmin(axis=1))
+    assert positions.tolist() == slow.argmin(axis=1).tolist() and distances[3] == 0
     np.testing.assert_allclose(distances, slow.min(axis=1), rtol=1e-5, atol=1e-6)
-    assert positions[3] == 17 and distances[3] == 0
 
     assert figures.classifier_score(np.eye(10)) == pytest.approx(10)
     assert figures.classifier_score(np.full((5, 10), 0.1)) == pytest.approx(1)
@@ -187,13 +182,13 @@ def test_gan_test_is_the_share_of_labels_that_the_classifier_confirms(unseen, ti
 
 @pytest.mark.slow
 def test_gan_train_needs_the_right_labels_and_variety(unseen, small, monkeypatch):
-    monkeypatch.setattr(classifier_training, "SEEN", 6000)
+    monkeypatch.setattr(classifier_training, "SEEN", 2000)
     images, labels = unseen
     first = np.array([np.flatnonzero(labels == digit)[0] for digit in range(10)])
     right = classifier_training.gan_train(images, labels, small)
     shuffled = classifier_training.gan_train(images, np.random.default_rng(0).permutation(labels), small)
     ten_digits = classifier_training.gan_train(np.repeat(images[first], 50, 0), np.repeat(labels[first], 50), small)
-    assert right > 0.75 > ten_digits + 0.1 and shuffled < 0.3, (right, ten_digits, shuffled)
+    assert right > 0.5 > 0.4 > max(ten_digits, shuffled), (right, ten_digits, shuffled)
 
 
 @pytest.mark.slow
@@ -231,6 +226,17 @@ def save_class_folders(folder, images, labels):
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / str(label) / f"{number:05d}.png")
+    return folder
+
+
+def save_array(path, images, labels):
+    np.savez(path.with_suffix(".npz"), x_train=images, y_train=labels)
+    return path.with_suffix(".npz")
+
+
+def save_table(path, images, labels):
+    np.savetxt(path.with_suffix(".csv"), np.column_stack([labels, images.reshape(len(images), -1)]), "%d", ",")
+    return path.with_suffix(".csv")
 
 
 def save_generator(path, labels=DIGITS):
@@ -255,30 +261,12 @@ def read(path, *words):
     return read_source(evaluate_digits.read_options([str(path), "--device", "cpu", *words]))
 
 
-SAVERS = {
-    "folder": lambda path, images, labels: save_folder(path, images, labels),
-    "classes": save_class_folders,
-    "digits.npz": lambda path, images, labels: np.savez(path, x_train=images, y_train=labels),
-    "digits.npy": lambda path, images, labels: np.save(path, images),
-    "digits.csv": lambda path, images, labels: np.savetxt(
-        path, np.column_stack([labels, images.reshape(len(images), -1)]), "%d", ","
-    ),
-    "train-images-idx3-ubyte": lambda path, images, labels: path.write_bytes(
-        b"\0\0\x08\x03" + np.array(images.shape, ">i4").tobytes() + images.tobytes()
-    ),
-}
-
-
-@pytest.mark.parametrize("name", SAVERS)
-def test_it_reads_what_the_program_trains_on(name, tmp_path, unseen):
+@pytest.mark.parametrize("save", [save_folder, save_class_folders, save_array, save_table])
+def test_it_reads_what_the_program_trains_on(save, tmp_path, unseen):
     images, labels = (part[np.argsort(unseen[1][:40], kind="stable")] for part in unseen)  # as class folders are read
-    SAVERS[name](tmp_path / name, images, labels)
-    source = read(tmp_path / name)
+    source = read(save(tmp_path / "digits", images, labels))
     np.testing.assert_array_equal(source.images, images)
-    if name.endswith((".npy", "ubyte")):
-        assert source.labels is None
-    else:
-        np.testing.assert_array_equal(source.labels, labels)
+    np.testing.assert_array_equal(source.labels, labels)
 
 
 @pytest.mark.parametrize("labels", [DIGITS, (2, 3, 7)])
@@ -370,12 +358,6 @@ def test_figures_of_labels_are_reported_and_a_page_shows_all_of_it(tmp_path, uns
     assert (pixels[:, -12:] == 255).all(), "no text is cut off at the right edge"
 
 
-def test_without_labels_the_report_has_no_row_of_them(dataset):
-    real = classifier.read_record()["real"]
-    text = report.table("title", real | {"gan_test": None, "gan_train": None}, real)
-    assert "copies" in text and "GAN" not in text
-
-
 @pytest.mark.slow
 def test_images_without_files_are_numbered(tmp_path, tiny_mnist, monkeypatch, capsys):
     monkeypatch.setattr(evaluate_digits, "load_dataset", lambda: tiny_mnist)
@@ -400,12 +382,8 @@ def test_the_help_defines_each_figure_and_needs_the_standard_library_alone():
     for _, name, _, _, definition in definitions.FIGURES:
         assert name in done.stdout and definition in done.stdout
     assert "can be given together" in done.stdout
-
-
-def test_gan_train_draws_60000_images_unless_another_number_is_given():
-    assert evaluate_digits.read_options(["."]).images == 25_000
-    assert evaluate_digits.read_options([".", "--gan-train"]).images == 60_000
-    assert evaluate_digits.read_options([".", "--gan-train", "--images", "500"]).images == 500
+    for words, images in ((["."], 25_000), ([".", "--gan-train"], 60_000), ([".", "--gan-train", "--images", "9"], 9)):
+        assert evaluate_digits.read_options(words).images == images
 
 
 # ---------------------------------------------------------------------------------------------------- what it refuses
@@ -427,7 +405,7 @@ REFUSED = [  # the words of the command line, and a part of the line that says w
     ("d.npz --labels l.txt", ".csv"),
     ("d.npz --page no/p.png", "there is no folder"),
     ("images --page link/p.png", "is inside the folder of images"),
-    ("empty", "holds no images"),
+    ("empty", "empty: holds"),
     ("m.mat", "MATLAB"),
     ("unfinished", "generate --images-dir unfinished --images 3"),
     ("d.npz --gan-train", "needs a label from 0 to 9 for each image, but it has none"),

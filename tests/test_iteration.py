@@ -134,7 +134,7 @@ def test_an_iteration_computes_what_the_textbook_does(data, recipe, xla, monkeyp
 
 # -------------------------------------------------------------------------------------------------- what a run does
 class Run:
-    """A run of five iterations, with a checkpoint after the third, and what there was after each."""
+    """A run of ten iterations, with a checkpoint after the seventh, and what there was after each."""
 
     def __init__(self, data, recipe, folder):
         given = {"models_dir": folder, "n_critic": 1 if recipe == "wgan-paper" else None}  # None: the recipe's
@@ -144,12 +144,12 @@ class Run:
         self.data, self.training = data, build(self.options)
         self.iterate = wgan.compile_iteration(self.training, data, self.options)
         self.first, self.critics, self.generators, self.averages = values(self.training.variables), [], [], []
-        for done in range(1, 6):
+        for done in range(1, 11):
             self.iterate()
             self.critics.append(values(self.training.critic.trainable_variables))
             self.generators.append(values(self.training.generator.weights))
             self.averages.append(values(self.training.average.weights))
-            if done == 3:
+            if done == 7:
                 open_folder(self, self.training).save()
         self.last = values(self.training.variables)
 
@@ -188,8 +188,8 @@ def test_each_weight_of_the_critic_is_in_its_box_after_each_iteration(runs, reci
 def test_the_generator_is_updated_once_after_n_critic_updates_of_the_critic(runs):
     for recipe, n_critic in (("wgan", 2), ("gan", 1)):
         training = runs(recipe).training
-        assert int(training.critic_optimizer.iterations.numpy()) == 5 * n_critic
-        assert int(training.generator_optimizer.iterations.numpy()) == 5
+        assert int(training.critic_optimizer.iterations.numpy()) == 10 * n_critic
+        assert int(training.generator_optimizer.iterations.numpy()) == 10
 
 
 def test_the_saved_generator_is_a_running_average(runs):
@@ -206,10 +206,10 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(runs, recipe):
     training = build(run.options)
     assert all_equal(values(training.variables), run.first)  # the same seed
     open_folder(run, training).begin(10)
-    assert int(training.iteration.numpy()) == 3
+    assert int(training.iteration.numpy()) == 7
     iterate = wgan.compile_iteration(training, run.data, run.options)
-    iterate()
-    iterate()
+    for _ in range(3):
+        iterate()
     assert all_equal(values(training.variables), run.last)
 
 
@@ -221,8 +221,18 @@ def test_weights_that_are_not_finite_are_not_saved(runs):
     folder.begin(10)
     weight = training.average.trainable_variables[0]
     weight.assign(weight * np.nan)
-    with pytest.raises(TrainingError, match="at iteration 3: .*step_000000003.npz.*--learning-rate or --clip"):
+    with pytest.raises(TrainingError, match="at iteration 7: .*step_000000007.npz.*--learning-rate or --clip"):
         folder.save()
+
+
+def test_workers_that_would_diverge_do_not_train(runs, monkeypatch):
+    checksums = []
+    monkeypatch.setattr(cluster, "is_equal", checksums.append)  # None: not equal
+    for rate in (0.001, 0.001, 0.002):
+        options = settings("wgan", learning_rate=rate)
+        with pytest.raises(TrainingError, match="workers do not have the same options, data and checkpoints"):
+            TrainingFolder(options, wgan.RECIPES["wgan"], runs("wgan").data, build(options), wgan.VERSION).begin(10)
+    assert checksums[0] == checksums[1] != checksums[2]
 
 
 def test_a_seed_decides_the_initial_weights_and_the_random_numbers(data):

@@ -11,12 +11,11 @@ from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support import drawing, labels, pictures
-from support.data import as_dataset, load_dataset
-from support.errors import DrawingError, InputError
+from support.data import load_dataset
+from support.errors import DrawingError
 from support.evaluation import classifier, sorting
 from support.lazy import keras
 from support.models import load_generator, save_model
-from support.options import options_from
 
 PRETRAINED = ROOT / "saved_models/pretrained/wgan/generator.keras"
 
@@ -48,15 +47,9 @@ def images_in(folder):
 
 
 # ------------------------------------------------------------------------------ labels as text, and in a model's file
-@pytest.mark.parametrize(
-    ("text", "expected"), [("7", (7,)), ("5,3", (5, 3)), ("0-4", (0, 1, 2, 3, 4)), ("0-1,26", (0, 1, 26))]
-)
-def test_labels_are_read(text, expected):
-    assert labels.read_labels(text) == expected
-
-
 @pytest.mark.parametrize("text", ["", "x", "5-3", "-1", "3,", "1.5", "0-100000", "²", "9" * 5000])
-def test_what_is_not_a_list_of_labels_is_refused(text):
+def test_labels_are_read_and_what_is_not_a_list_of_labels_is_refused(text):
+    assert labels.read_labels("5,3") == (5, 3) and labels.read_labels("0-2,26") == (0, 1, 2, 26)
     with pytest.raises(ValueError, match="is not a list of labels"):
         labels.read_labels(text)
 
@@ -64,26 +57,7 @@ def test_what_is_not_a_list_of_labels_is_refused(text):
 @pytest.mark.parametrize("kinds", [tuple(range(10)), tuple(range(1, 27)), (0, 1, 2, 50, 98, 99)])
 def test_the_labels_of_a_generator_are_in_its_file(tmp_path, kinds):
     assert labels.labels_of(load_generator(save_generator(tmp_path / "generator.keras", kinds))) == kinds
-
-
-def test_a_generator_without_labels_has_none():
     assert labels.labels_of(load_generator(PRETRAINED)) == ()
-
-
-@pytest.mark.parametrize(
-    ("given", "more", "words"),
-    [
-        (None, {}, "has no labels"),
-        (np.zeros(40, int), {}, "has 1 different labels"),
-        (np.arange(40) % 10, {"latent_dim": 9}, "give 10 or more"),
-    ],
-)
-def test_labels_that_cannot_be_learned_are_refused(given, more, words):
-    images = np.tile(np.arange(0, 56, 2, dtype=np.uint8), (40, 28, 1))
-    options = options_from({"recipe": "cwgan", **more}, wgan.RECIPES)
-    with pytest.raises(InputError, match=words):
-        labels.labels_to_learn(as_dataset(images, given), options, wgan.RECIPES["cwgan"])
-    assert labels.labels_to_learn(as_dataset(images, given), options, wgan.RECIPES["wgan"]) == ()
 
 
 def test_digit_i_of_a_selection_depends_on_nothing_else(generator):

@@ -16,70 +16,47 @@ from support.options import options_from, read_options
 
 RECIPES = wgan.RECIPES
 MISTAKES = {  # a command: what its one line says
-    # whole numbers
     "--epochs 0": "--epochs: 0 is not in the range 1",
-    "--epochs 1.5": "'1.5' is not a whole number",
     "--epochs": "expected one argument",
-    "--epochs '1\n2'": "is not a whole number",
     f"--epochs {'9' * 5000}": "is not a whole number",
     "--batch-size 1": "--batch-size: 1 is not in the range 2",
     "--n-critic 0": "--n-critic: 0 is not in the range 1",
     "--latent-dim 1000000000": "not in the range 1 to 100000",
-    "--images 0": "--images: 0 is not in the range 1",
     "--images 1e3": "'1e3' is not a whole number",
     "--seed=-1": "--seed: -1 is not in the range 0 to 2147483647",
-    "--seed 2147483648": "not in the range 0",
     "--worker-timeout 0": "--worker-timeout: 0 is not in the range 1",
     "interpolate --frames 0": "--frames: 0 is not in the range 1",
     "write 7 --lines 0": "--lines: 0 is not in the range 1",
-    # other numbers
     "--clip 0": "0 is not a number above 0",
     "--clip nan": "nan is not a number above 0",
-    "--clip 1e400": "1e400 is not a number above 0 and at most 1e+09",
-    "--clip wide": "'wide' is not a number",
     "--learning-rate=-1": "-1 is not a number above 0",
     "--recipe wgan-gp --clip 1": "--clip: the recipe 'wgan-gp' does not use it",
-    # words and paths
     "--recipe biggan": "invalid choice: 'biggan'",
     "--device tpu": "invalid choice: 'tpu'",
     "--data ''": "'' is not a path",
-    "--images-dir ''": "'' is not a path",
     "--models-dir 'a\0b'": "is not a path",
     "--tensorboard ''": "'' is not a path",
     "generate --model ''": "'' is not a path",
     "generate --npz a.npy": "'a.npy' does not end with .npz",
-    # lists
     "interpolate --walk 1": "'1' is one number; give two or more",
     "interpolate --walk 1,": "'' is not a whole number",
-    "interpolate --walk 1,-2": "-2 is not in the range 0",
     "generate --digits x": "'x' is not a list of labels",
-    "generate --digits 5-3": "'5-3' is not a list of labels",
     f"generate --digits {'9' * 5000}": "is not a list of labels",
-    # shards
     "generate --shard 0/2": "'0/2' is not of the form I/N",
     "generate --shard 3/2": "'3/2' is not of the form I/N",
-    "generate --shard ²/3": "'²/3' is not of the form I/N",
     "generate --images 3 --shard 4/8": "more shards than images",
     "--shard 1/2": "--shard works with the step 'generate' only",
     "generate --npz a.npz --shard 1/2": "is written without --shard",
     "generate --npz a.npz --images 2000001": "at most 2,000,000 digits",
-    # steps
-    "dance": "there is no step 'dance'",
     "genrate": "did you mean 'generate'?",
     "'a\nb'": r"there is no step 'a\nb'",
     "write": "write: give the number to write, as in `write 2026`",
     "write hello": "'hello' is not a number of 1 to 100 digits",
-    "write generate": "give the number to write",
     f"write {'9' * 101}": "is not a number of 1 to 100 digits",
-    # options without the step that uses them
     "generate --epochs 3": "--epochs needs the step 'train'",
-    "generate --resume": "--resume needs the step 'train'",
-    "train --images 3": "--images needs the step 'generate'",
-    "train --npz a.npz": "--npz needs the step 'generate'",
     "generate --frames 3": "--frames needs the step 'interpolate'",
     "generate --transparent": "--transparent needs the step 'write'",
     "train generate --model m.keras": "leave 'train' out",
-    # unknown options
     "--epoch 3": "did you mean --epochs?",
     "--nonsense": "unrecognized arguments: --nonsense;",
     "--a\x1b[31mb": "unrecognized arguments: --a [31mb",
@@ -144,19 +121,10 @@ def test_the_help_names_every_option_and_the_defaults_of_the_recipes(capsys):
     assert "wgan-paper 0.01" in text and "python wgan_handwritten_digits.py generate" in text
 
 
-@pytest.mark.parametrize(
-    ("words", "steps"),
-    [
-        ("", ("train", "generate")),
-        ("train", ("train",)),
-        ("generate train", ("train", "generate")),
-        ("--seed 3 train --epochs 2", ("train",)),
-        ("interpolate train --frames 5", ("train", "interpolate")),
-        ("write 2026 --lines 2 page", ("write", "page")),
-    ],
-)
-def test_the_steps_always_run_in_the_same_order(words, steps):
-    assert read(words).steps == steps
+def test_the_steps_always_run_in_the_same_order():
+    assert read("").steps == read("generate train").steps == ("train", "generate")
+    assert read("--seed 3 train --epochs 2").steps == ("train",)
+    assert read("page --lines 2 write 2026").steps == ("write", "page")
 
 
 def test_an_option_that_is_left_out_has_the_value_of_the_recipe():

@@ -17,9 +17,7 @@ REFUSED = (  # how a file begins, or its suffixes; what it is; what to do
     (b"MATLAB", {".mat"}, "a MATLAB file", f"read it with scipy.io.loadmat; {SAVE}"),
     (b"\x89HDF", {".h5", ".hdf5"}, "an HDF5 file", f"read it with h5py.File; {SAVE}"),
     (b"PAR1", {".parquet"}, "a Parquet file", f"read it with pandas.read_parquet; {SAVE}"),
-    (b"PK", {".rar", ".7z", ".tar", ".tgz", ".bz2", ".xz"}, "an archive", "unpack it, and give its folder"),
-    (b"<", {".html"}, "a web page", "download the data again"),
-    (b"\x89PNG", set(image_files.SUFFIXES), "one image", "give the folder that holds it"),
+    (b"PK", {".tar", ".tgz"}, "an archive", "unpack it, and give its folder"),
 )
 
 
@@ -29,13 +27,14 @@ def load_dataset(path=None):
         with reading(MNIST):
             return arrays.load_npz(MNIST, source="data/mnist.npz")
     path = Path(path)
+    found = kind(path)
     with reading(path):
-        found = kind(path)
-        if found == "folder":
-            return _load_folder(path)
         if found == "file":
             return _load_file(path)
-        raise DataError(f"{path}: {found}; give {ACCEPTED}")
+        if found == "folder":
+            idx_files = arrays.find_idx(path)
+            return arrays.load_idx(*idx_files) if len(idx_files) == 1 else image_files.load_images(path)
+    raise DataError(f"{path}: {found}; give {ACCEPTED}")
 
 
 def as_dataset(images, labels=None):
@@ -50,17 +49,8 @@ def as_dataset(images, labels=None):
 def read_images(path):
     """The training images of load_dataset(path), with the names of their files, if they are in a folder of images."""
     found = load_dataset(path)
-    return SimpleNamespace(
-        names=found.file_names, images=found.train_images, labels=found.train_labels, prepared=found.prepared
-    )
-
-
-def _load_folder(folder):
-    files = arrays.find_idx(folder)
-    if len(files) > 1:
-        names = ", ".join(str(file.relative_to(folder)) for file in files)
-        raise DataError(f"{folder}: holds several datasets; give the path of one of these files: {names}")
-    return arrays.load_idx(files[0]) if files else image_files.load_images(folder)
+    images, labels = found.train_images, found.train_labels
+    return SimpleNamespace(names=found.file_names, images=images, labels=labels, prepared=found.prepared)
 
 
 def _load_file(path):

@@ -1,6 +1,7 @@
-"""Reads arrays: numpy's .npz and .npy files; IDX files, the format of the first MNIST; CSV files, as Kaggle has them."""
+"""Reads arrays: numpy's .npz and .npy files; IDX files, the first format of MNIST; CSV files, as on Kaggle."""
 
 import io
+import itertools
 import math
 import re
 import struct
@@ -9,13 +10,12 @@ import zipfile
 from support.data.dataset import MOST_BYTES, PIXELS, SAVE, DataError, dataset_of, open_unpacked, reading
 from support.lazy import np
 
-PLACES = ("x_train", "y_train", "x_test", "y_test")
-NAMES = (  # of these arrays in .npz files
-    PLACES,  # keras.datasets, and this program
-    ("train_images", "train_labels", "test_images", "test_labels"),  # MedMNIST
-    ("images", "labels"),
-    ("arr_0", "arr_1"),  # numpy.savez(FILE, images, labels)
-)
+NAMES = {  # of arrays in .npz files: Keras's and ours; MedMNIST's; others, such as numpy.savez(FILE, images, labels)
+    "x_train": ("x_train", "train_images", "images", "arr_0"),
+    "y_train": ("y_train", "train_labels", "labels", "arr_1"),
+    "x_test": ("x_test", "test_images"),
+    "y_test": ("y_test", "test_labels"),
+}
 IDX_TYPES = {8: "u1", 12: ">i4"}
 LONGEST_LINE = 2**15  # characters of a CSV file: 785 numbers of 40
 
@@ -29,19 +29,19 @@ def _read_values(stream, shape, dtype, where, order="C"):
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
-# ----------------------------------------------------------------------------------------------------------- numpy
 def load_npz(path, source=None):
     """The Dataset of an .npz file. source: its `source`, if that is not the path."""
+    arrays = {}
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
-        known = [names for names in NAMES if names[0] in members]
-        if not known and len(members) != 1:
+        found = {place: name for place, names in NAMES.items() for name in names if name in members}
+        if len(members) == 1:
+            found["x_train"] = min(members)
+        if "x_train" not in found:
             raise DataError(f"{path}: holds {list(members)[:9]}; name the images x_train, and the labels y_train")
-        arrays = {}
-        for place, name in zip(PLACES, known[0] if known else members, strict=False):
-            if name in members:
-                with archive.open(members[name]) as stream:
-                    arrays[place] = _read_numpy(stream, f"{path}: {name}")
+        for place, name in found.items():
+            with archive.open(members[name]) as stream:
+                arrays[place] = _read_numpy(stream, f"{path}: {name}")
     return dataset_of(arrays, source or path)
 
 
@@ -60,7 +60,6 @@ def _read_numpy(stream, where):
     return _read_values(stream, shape, dtype, where, "F" if is_fortran else "C")
 
 
-# ------------------------------------------------------------------------------------------------------------- IDX
 def find_idx(folder):
     """The IDX files of training images in a folder, in its raw/ and in NAME/raw/, where torchvision puts them."""
     places = ("", "raw/", "*/raw/")
@@ -74,17 +73,13 @@ def load_idx(path):
     # emnist-letters-train-images-idx3-ubyte.gz, t10k-images.idx3-ubyte
     if name := re.match("(.*)(train|t10k|test)-images[-.]idx", path.name):
         dataset, part = name.groups()
-        files["y_train"] = _beside(path, f"{dataset}{part}-labels")
+        others = {"y_train": f"{part}-labels"}
         if part == "train":
-            files["x_test"] = _beside(path, f"{dataset}t[1e]*-images")  # t10k or test
-            files["y_test"] = _beside(path, f"{dataset}t[1e]*-labels")
+            others |= {"x_test": "t[1e]*-images", "y_test": "t[1e]*-labels"}  # t10k or test
+        for place, start in others.items():
+            files[place] = min(path.parent.glob(f"{dataset}{start}[-.]idx*"), default=None)
     arrays = {place: _read_idx(file) for place, file in files.items() if file}
     return dataset_of(arrays, path, transposed=path.name.startswith("emnist-"))
-
-
-def _beside(path, name):
-    """The IDX file of this name in the same folder; None if there is none."""
-    return min(path.parent.glob(f"{name}[-.]idx*"), default=None)
 
 
 def _read_idx(path):
@@ -95,40 +90,30 @@ def _read_idx(path):
     return array[:, 0] if dimensions == 2 else array  # labels of QMNIST: the digit, then its writer and more
 
 
-# ------------------------------------------------------------------------------------------------------------- CSV
 def load_csv(path):
     """The Dataset of a CSV file, gzipped or not: one image a line, 784 pixels and at most one label.
 
     The label is in the column whose name is "label" (Kaggle) or "class" (OpenML); without such a name, it comes first.
     """
-    lines = _read_lines(path)
-    first, second = next(lines, ""), next(lines, "")
+    first, second = [*itertools.islice(_read_lines(path), 2), "", ""][:2]
     names = [name.strip(' "\n') for name in first.lower().split(",")]
     if len(names) not in (PIXELS, PIXELS + 1):
         raise DataError(f"{path}: has {len(names)} columns; give {PIXELS} columns of pixels, and at most one of labels")
-    has_heading = bool(re.search("[a-df-z]", first.lower()))  # an e is in numbers, too
+    heading = 1 if re.search("[a-df-z]", first.lower()) else 0  # lines; an e is in numbers, too
     dtype = np.dtype("float32" if "." in second else "uint8")
-    most, number = MOST_BYTES // (PIXELS * dtype.itemsize), 0
+    lines = _read_lines(path, MOST_BYTES // (PIXELS * dtype.itemsize))
+    arrays = {"x_train": np.loadtxt(lines, dtype, delimiter=",", comments=None, skiprows=heading, ndmin=2)}
+    if len(names) > PIXELS:
+        column = next((place for place, name in enumerate(names) if name in ("label", "class")), 0)
+        arrays["y_train"] = arrays["x_train"][:, column]
+        arrays["x_train"] = np.delete(arrays["x_train"], column, axis=1)
+    return dataset_of(arrays, path, transposed=path.name.startswith("emnist-"))
 
-    def numbered():
-        nonlocal number
-        for number, line in enumerate(_read_lines(path), start=1):
+
+def _read_lines(path, most=math.inf):
+    """Yields the lines of a text file. Neither a long line nor many lines fill the memory."""
+    with io.TextIOWrapper(open_unpacked(path), "utf-8-sig") as text:
+        for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), "")):
             if number > most:
                 raise DataError(f"{path}: has more than {most:,} lines; give fewer")
             yield line
-
-    try:
-        table = np.loadtxt(numbered(), dtype, delimiter=",", comments=None, skiprows=int(has_heading), ndmin=2)
-    except ValueError as error:
-        reason = str(error).split(" at row")[0][:100]
-        raise DataError(f"{path}: line {number}: {reason}; give whole numbers from 0 to 255") from error
-    labels = None
-    if len(names) > PIXELS:
-        column = next((place for place, name in enumerate(names) if name in ("label", "class")), 0)
-        table, labels = np.delete(table, column, axis=1), table[:, column]
-    return dataset_of({"x_train": table, "y_train": labels}, path, transposed=path.name.startswith("emnist-"))
-
-
-def _read_lines(path):
-    with io.TextIOWrapper(open_unpacked(path), "utf-8-sig") as text:
-        yield from iter(lambda: text.readline(LONGEST_LINE), "")  # no line fills the memory

@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import hashlib
-import warnings
 from dataclasses import dataclass
 
 from support.errors import InputError
@@ -38,14 +37,11 @@ def dataset_of(arrays, source, transposed=False, **more):
     """The Dataset of arrays called x_train, y_train, x_test and y_test. All but the first may be missing or None."""
     fields = []
     for part in ("train", "test"):
-        images, labels = arrays.get(f"x_{part}"), arrays.get(f"y_{part}")
-        if images is None:
-            labels = None
-        else:
-            images = _check_images(images, f"{source}: the {part} images", transposed)
-        if labels is not None:
-            labels = _check_labels(labels, len(images), f"{source}: the {part} labels")
+        images = _check_images(arrays.get(f"x_{part}"), f"{source}: the {part} images", transposed)
+        labels = _check_labels(arrays.get(f"y_{part}"), f"{source}: the {part} labels", images)
         fields += [images, labels]
+    if transposed:
+        more["prepared"] = "turned the images upright: EMNIST stores them transposed"
     checksum = hashlib.sha256(repr(fields[0].shape).encode())
     checksum.update(fields[0])
     return Dataset(*fields, source=str(source), sha256=checksum.hexdigest(), **more)
@@ -53,6 +49,8 @@ def dataset_of(arrays, source, transposed=False, **more):
 
 def _check_images(array, where, transposed):
     """uint8 [n, 28, 28], 0 to 255, of images or rows of pixels: whole numbers from 0 to 255, or floats from 0 to 1."""
+    if array is None:
+        return None
     is_known = array.shape[1:] in ((SIDE, SIDE), (SIDE, SIDE, 1), (PIXELS,)) and array.dtype.kind in "buif"
     if not is_known or not len(array):
         wanted = "numbers [n, 28, 28], [n, 28, 28, 1] or [n, 784]"
@@ -70,14 +68,16 @@ def _check_images(array, where, transposed):
     return images
 
 
-def _check_labels(array, count, where):
-    """int64 [count] of an array of whole numbers [count], [count, 1], or one-hot [count, k]."""
+def _check_labels(array, where, images):
+    """int64 [n] of whole numbers [n] or [n, 1], or one-hot [n, k]."""
+    if array is None or images is None:
+        return None
     labels = array.astype(np.float64)  # also of words such as '5'
-    if labels.ndim == 2 and labels.shape[1] > 1 and (np.sort(labels)[:, -2:] == (0, 1)).all():
+    if labels.ndim == 2 and labels.shape[1] > 1 and np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all():
         labels = labels.argmax(1)
     labels = labels.reshape(-1)
-    if len(labels) != count or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
-        wanted = f"a whole number, 0 or more, for each of the {count} images"
+    if len(labels) != len(images) or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
+        wanted = f"a whole number, 0 or more, for each of the {len(images)} images"
         raise DataError(f"{where} are {array.dtype} {list(array.shape)}; give {wanted}")
     return labels.astype(np.int64)
 
@@ -93,9 +93,7 @@ def warning_about(images):
 def reading(path):
     """Turns any exception of the block into a DataError that names the path. Damaged files may raise anything."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # those of Pillow and numpy are either harmless or errors here
-            yield
+        yield
     except InputError:
         raise
     except Exception as error:

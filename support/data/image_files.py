@@ -2,58 +2,60 @@
 
 import csv
 import os
+import re
 
 from support.console import watch
 from support.data.dataset import SIDE, DataError, dataset_of, reading
 from support.lazy import Image, np
 from support.outputs.digit_images import HEADING, LABELS, check_complete
 
+HIDDEN = re.compile(r"(^|/)(\.|__)")  # as a Macintosh hides files in archives
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # not PostScript, on which Pillow runs Ghostscript
 BOX = 20  # pixels: the side of the square that the digits of MNIST are fitted into
-LARGEST = 4096 * 4096  # pixels
 
 
-# ---------------------------------------------------------------------------------------------------------- folders
 def load_images(folder):
     """The Dataset of a folder of images, or of class folders; of its subfolders train/ and test/ if it has these."""
     train, test = _find_parts(folder)
     names, test_names = _list_images(train), _list_images(test) if test else []
-    images, prepared = _read_files([train / name for name in names] + [test / name for name in test_names])
+    paths = [train / name for name in names] + [test / name for name in test_names]
+    images, prepared = [_as_it_is(_open(path)) for path in watch(paths, "reading images")], ""
+    if any(image is None for image in images):  # prepare all, so that they are alike
+        images = [_as_in_mnist(_open(path), path) for path in watch(paths, "preparing images")]
+        done = f"grey, white ink on black, fitted into {BOX}x{BOX}, centred by mass"
+        prepared = f"prepared {len(images):,} images as MNIST's were: {done}"
     classes = tuple(sorted({name.split("/")[0] for name in names + test_names if "/" in name}))
-    arrays = {"x_train": images[: len(names)], "y_train": _find_labels(train, names, classes)}
+    arrays = {"x_train": np.stack(images[: len(names)]), "y_train": _find_labels(train, names, classes)}
     if test:
-        arrays |= {"x_test": images[len(names) :], "y_test": _find_labels(test, test_names, classes)}
+        arrays |= {"x_test": np.stack(images[len(names) :]), "y_test": _find_labels(test, test_names, classes)}
     return dataset_of(arrays, folder, class_names=classes or None, prepared=prepared, file_names=tuple(names))
-
-
-def _inside(folder):
-    """The names of the images and of the folders in a folder, sorted; not those that a Macintosh hides."""
-    paths = [path for path in folder.iterdir() if not path.name.startswith((".", "__"))]
-    images = sorted(path.name for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
-    return images, sorted(path.name for path in paths if path.is_dir())
 
 
 def _find_parts(folder):
     """The folders of the training images and of the test images; the latter is None if there is none."""
-    images, folders = _inside(folder)
-    parts = {name.lower(): folder / name for name in folders}
+    parts = {path.name.lower(): path for path in folder.iterdir() if path.is_dir() and not HIDDEN.match(path.name)}
     if train := parts.get("train") or parts.get("training"):
         return train, parts.get("test") or parts.get("testing")
-    if len(folders) == 1 and not images and not _inside(folder / folders[0])[0]:  # unpacked from an archive
-        return _find_parts(folder / folders[0])
+    if len(parts) == 1 and not _image_names(folder):  # unpacked from an archive
+        return _find_parts(*parts.values())
     return folder, None
 
 
+def _image_names(folder):
+    """The names of the images in a folder, such as 7.png, and in its class folders, such as 3/7.png."""
+    paths = [path for depth in ("*", "*/*") for path in folder.glob(depth) if path.suffix.lower() in SUFFIXES]
+    names = [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
+    return sorted(name for name in names if not HIDDEN.search(name))
+
+
 def _list_images(folder):
-    """The names of the images in a folder, such as 7.png, or in its class folders, such as 3/7.png."""
     check_complete(folder)
-    images, folders = _inside(folder)
-    in_classes = [f"{name}/{image}" for name in folders for image in _inside(folder / name)[0]]
-    if bool(images) == bool(in_classes):
-        wanted = f"images ({' '.join(SUFFIXES)}), or a folder of images for each class, not both"
+    names = _image_names(folder)
+    if len({"/" in name for name in names}) != 1:
+        wanted = "images, with a folder of images for each class, or with one dataset in IDX"
         raise DataError(f"{folder}: holds {sorted(os.listdir(folder))[:9]}; give a folder with {wanted}")
-    return images or in_classes
+    return names
 
 
 def _find_labels(folder, names, classes):
@@ -74,26 +76,12 @@ def _find_labels(folder, names, classes):
         return np.array([int(labels[name]) for name in names])
 
 
-# ----------------------------------------------------------------------------------------------------------- images
-def _read_files(paths):
-    """uint8 [n, 28, 28] of image files, and in words what was done to them.
-
-    If each is 28x28, opaque and grey, they are taken as they are. Otherwise all are prepared, so that they are alike.
-    """
-    images = [_as_it_is(_open(path)) for path in watch(paths, "reading images")]
-    if all(image is not None for image in images):
-        return np.stack(images), ""
-    images = [_as_in_mnist(_open(path), path) for path in watch(paths, "preparing images")]
-    done = f"grey, white ink on black, fitted into {BOX}x{BOX}, centred by mass"
-    return np.stack(images), f"prepared {len(images):,} images as MNIST's were: {done}"
-
-
 def _open(path):
     """The upright Pillow image in a file, with 8 bits a channel."""
     from PIL import ImageOps
 
     with reading(path), Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > LARGEST:
+        if image.width * image.height > 4096 * 4096:
             raise DataError(f"{path}: {image.width}x{image.height} pixels; make it smaller, 4096x4096 at most")
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits
@@ -103,7 +91,7 @@ def _open(path):
 
 
 def _as_it_is(image):
-    """uint8 [28, 28] of an image that is like MNIST's, however it is stored; None of any other."""
+    """uint8 [28, 28] of an image of this size that is grey and opaque, however it is stored; None of any other."""
     grey = image.convert("L")
     is_grey = image.mode == "L" or image.convert("RGBA").tobytes() == grey.convert("RGBA").tobytes()
     return np.asarray(grey) if is_grey and image.size == (SIDE, SIDE) else None
@@ -116,9 +104,10 @@ def _as_in_mnist(image, path):
     ink = _ink(image)
     if not ink.any():
         raise DataError(f"{path}: shows nothing; remove it")
-    (box,) = ndimage.find_objects(ink > 0.2 * ink.max())
-    width, height = (max(1, round(side * BOX / max(ink[box].shape))) for side in ink[box].shape[::-1])
-    ink = np.asarray(Image.fromarray(ink[box]).resize((width, height))).clip(0)
+    (box,) = ndimage.find_objects((ink > 0.2 * ink.max()).astype(int))
+    ink = ink[box]
+    height, width = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape)
+    ink = np.asarray(Image.fromarray(ink).resize((width, height))).clip(0)
     y, x = ndimage.center_of_mass(ink)  # in MNIST, it is in row 14 and column 14, from 0
     top, left = np.clip(np.rint([14 - y, 14 - x]), 0, [SIDE - height, SIDE - width]).astype(int)
     fitted = np.zeros((SIDE, SIDE), np.uint8)
@@ -127,10 +116,7 @@ def _as_in_mnist(image, path):
 
 
 def _ink(image):
-    """float32 [height, width]: 0 where an image shows paper, more where it shows ink.
-
-    The border is paper. Ink differs from it by more than the pixels of the border differ from each other.
-    """
+    """float32 [height, width]: 0 where an image shows paper, as along most of its border, more where it shows ink."""
     image.thumbnail((512, 512))
     grey, alpha = np.moveaxis(np.asarray(image.convert("LA"), np.float32), -1, 0)
     paper = 255 if (grey * alpha).sum() < 127.5 * alpha.sum() else 0  # transparent parts show the opposite of the ink
@@ -139,5 +125,6 @@ def _ink(image):
     if np.median(border) > (grey.min() + grey.max()) / 2:
         grey, border = -grey, -border
     paper = np.median(border)
+    # Ink differs from the paper by more than the pixels of the border differ from each other.
     noise = min(4 * np.median(abs(border - paper)), 0.3 * (grey.max() - paper))
     return (grey - paper - noise).clip(0)

@@ -40,7 +40,7 @@ def paths(folder):
 
 def read(path):
     """The record and the arrays of a checkpoint. Raises any exception if it is not as `save` writes it."""
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a damaged file open
         record = json.loads(str(file["record"][()]))
         arrays = [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
     numbers = [record["seconds"], *(value for row in record["history"] for value in row.values())]

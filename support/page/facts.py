@@ -1,7 +1,6 @@
 """What a page says about its generator: the run that made it, and how good its digits are. Both may be unknown."""
 
 import html
-import math
 from pathlib import Path
 
 from support.evaluation.definitions import FIGURES
@@ -19,57 +18,54 @@ SHOWN = ("frechet_distance", "precision", "recall", "coverage", "confident", "ga
 
 
 def describe(generator, model, checksum):
-    """HTML about a generator: a table of facts and, if known, one of figures.
-
-    model: the path of its file. checksum: its SHA-256. The record of the run is training/run.json or run.json beside
-    the file. The figures are those of figures.json beside it, if that has the checksum. Both may contain any text.
-    """
+    """HTML: a table of facts and, if figures.json beside the file `model` has this SHA-256, one of figures."""
     folder = Path(model).parent
-    records = [read_json(folder / name) for name in ("training/run.json", "run.json")]
-    lengths = [_find(record, int, "about", "options", "latent_dim") for record in records]
-    fitting = [record for record, length in zip(records, lengths, strict=True) if length == generator.input_shape[-1]]
     facts = [
-        *_run(fitting[0] if fitting else None),
+        *_run(folder, generator.input_shape[-1]),
         ("Weights", f"{generator.count_params():,} numbers"),
         ("Model file", f"{Path(model).name}, SHA-256 {checksum[:16]}…"),
     ]
-    parts = [_table(facts)]
-    report = read_json(folder / "figures.json")
-    if report and report.get("sha256") == checksum:
-        parts.append(_quality(report))
-    return "\n".join(parts)
+    report = read_json(folder / "figures.json") or {}
+    return _table(facts) + (_quality(report) if report.get("sha256") == checksum else "")
 
 
 def _find(record, kind, *keys):
-    """The value that `keys` lead to in nested dictionaries, if it is of type `kind` and, as text, short; else None."""
+    """The value that `keys` lead to in nested dictionaries; None if it is long, no number, or not of type `kind`."""
     for key in keys:
         record = record.get(key) if isinstance(record, dict) else None
-    return record if isinstance(record, kind) and not isinstance(record, bool) and len(str(record)) < 200 else None
+    fits = isinstance(record, kind) and not isinstance(record, bool) and len(str(record)) < 200
+    return record if fits and str(record) not in ("nan", "inf", "-inf") else None
 
 
-def _run(record):
-    """Rows about the run, from the content of run.json or None."""
-    if not record:
+def _run(folder, latent_dim):
+    """Rows about the run whose record is in the folder, unless it is that of another network."""
+    records = [read_json(folder / name) for name in ("training/run.json", "run.json")]
+    fitting = [record for record in records if _find(record, int, "about", "options", "latent_dim") == latent_dim]
+    if not fitting:
         return [("Training", "not recorded")]
-    recipe = _find(record, str, "about", "options", "recipe")
-    epochs = _find(record, int, "final", "epoch")
-    images = _find(record, int, "about", "data", "images")
-    source = _find(record, str, "about", "data", "source")
-    seed = _find(record, int, "about", "options", "seed")
-    seconds = _find(record, (int, float), "seconds")
-    device = _find(record, str, "about", "device", "name")
-    version = _find(record, str, "about", "versions", "program")
-    training = [f"{epochs} epochs" if epochs else "", f"{images:,} images" if images else ""]
-    source = Path(source.replace("\\", "/")).name if source else ""  # its folder is nobody's business
-    minutes = f"{max(seconds / 60, 1):,.0f} minutes" if seconds and math.isfinite(seconds) else ""
+
+    def in_words(form, kind, *keys):
+        value = _find(fitting[0], kind, *keys)
+        return "" if value is None else form.format(value)
+
+    recipe = in_words("{}", str, "about", "options", "recipe")
+    source = in_words("{}", str, "about", "data", "source")
+    seconds = _find(fitting[0], (int, float), "seconds")
+    training = [
+        in_words("{} epochs", int, "final", "epoch"),
+        in_words("{:,} images", int, "about", "data", "images"),
+        Path(source.replace("\\", "/")).name,  # its folder is nobody's business
+        in_words("seed {}", int, "about", "options", "seed"),
+    ]
+    time = [f"{max(seconds / 60, 1):,.0f} minutes" if seconds else "", in_words("{}", str, "about", "device", "name")]
     rows = [
         ("Network", f"generator of a {METHODS.get(recipe, 'GAN')}"),
         ("Recipe", recipe),
-        ("Training", ", ".join(filter(None, [*training, source, f"seed {seed}" if seed is not None else ""]))),
-        ("Time", ", ".join(filter(None, [minutes, device]))),
-        ("Program", f"wgan_handwritten_digits {version}" if version else None),
+        ("Training", ", ".join(filter(None, training))),
+        ("Time", ", ".join(filter(None, time))),
+        ("Program", in_words("wgan_handwritten_digits {}", str, "about", "versions", "program")),
     ]
-    return [(name, value) for name, value in rows if value]
+    return [row for row in rows if row[1]]
 
 
 def _quality(report):
@@ -77,7 +73,7 @@ def _quality(report):
     rows, meanings = [], []
     for figure in FIGURES:
         pair = [_find(report, (int, float), part, figure.key) for part in ("figures", "real")]
-        if figure.key in SHOWN and all(value is not None and math.isfinite(value) for value in pair):
+        if figure.key in SHOWN and None not in pair:
             name = figure.name.removesuffix(" *")
             rows.append((f"{name} {figure.better}", *(format(value, figure.form).strip() for value in pair)))
             meanings.append((name, figure.definition))
@@ -87,7 +83,7 @@ def _quality(report):
     measured = f", measured on {images:,} of them" if images else ""
     title = f"How good its digits are{measured} (↑ higher is better, ↓ lower is better)"
     table = _table(rows, title, ("figure", "this network", "real digits"))
-    return f"{table}\n<details><summary>What the figures mean</summary>\n{_table(meanings)}\n</details>"
+    return f"\n{table}\n<details><summary>What the figures mean</summary>\n{_table(meanings)}\n</details>"
 
 
 def _table(rows, title="", heading=()):

@@ -5,11 +5,10 @@ from support.lazy import keras, np
 
 FEW = 10_000  # a smaller array stays in float32: the choice multiplies by 1,000, and biases take no room
 ACTIVATIONS = {
-    "linear": (),
-    "tanh": ({"kind": "tanh"},),
-    "sigmoid": ({"kind": "sigmoid"},),
-    "relu": ({"kind": "leakyRelu", "slope": 0.0},),
-    "leaky_relu": ({"kind": "leakyRelu", "slope": 0.2},),
+    "tanh": {"kind": "tanh"},
+    "sigmoid": {"kind": "sigmoid"},
+    "relu": {"kind": "leakyRelu", "slope": 0.0},
+    "leaky_relu": {"kind": "leakyRelu", "slope": 0.2},
 }
 
 
@@ -17,42 +16,29 @@ def describe(generator, name):
     """The forward pass of a Keras model: {"latent": its length, "output": a place, "steps": a list}.
 
     A step is a dictionary: its kind, a function of forward.js; inputs, the places of the values that it takes; and its
-    settings. Arrays are float32. Place 0 is the latent vectors, place i the output of step i, counted from 1. Layers
-    that change no number (Reshape, Dropout) are no steps. name: of the model, for errors. Raises InputError for a
-    layer that forward.js cannot compute.
+    settings. Place 0 is the latent vectors, place i the output of step i, counted from 1. name: of the model. Raises
+    InputError for a layer that forward.js cannot compute.
     """
     places, steps = {id(generator.inputs[0]): 0}, []
     try:
         # The operations of a functional model come in an order in which the inputs of each are known.
         for layer in getattr(generator, "operations", generator.layers):
-            if not isinstance(layer, keras.layers.InputLayer):
-                taken = [_place(places, value) for value in _inputs(layer)]
-                for step in _steps(layer):
-                    steps.append({"inputs": taken, **step})
-                    taken = [len(steps)]
-                places[id(layer.output)] = taken[0]
-        output = _place(places, generator.outputs[0])
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            kind = type(layer).__name__
+            if kind not in LAYERS or not isinstance(layer, keras.layers.Layer):
+                raise InputError(f"layer {layer.name!r} ({kind}): a page can compute only {', '.join(LAYERS)}")
+            taken = [places[id(value)] for value in keras.tree.flatten(layer.input)]
+            for step in LAYERS[kind](layer):  # each takes the output of the one before
+                steps.append({"inputs": taken, **step})
+                taken = [len(steps)]
+            places[id(layer.output)] = taken[0]
+        output = places[id(generator.outputs[0])]
+    except KeyError:  # layer.output is that of its first call only
+        raise InputError(f"{name}: uses a layer twice, which a page cannot compute; use two layers") from None
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     return {"latent": generator.input_shape[-1], "output": output, "steps": steps}
-
-
-def _inputs(layer):
-    return layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
-
-
-def _place(places, value):
-    if id(value) not in places:  # layer.output is that of its first call only
-        raise InputError("uses a layer twice, which a page cannot compute; use two layers")
-    return places[id(value)]
-
-
-def _steps(layer):
-    """The steps of a layer, without their inputs: the first takes those of the layer, each other the one before it."""
-    kind = type(layer).__name__
-    if kind not in LAYERS or not isinstance(layer, keras.layers.Layer):
-        raise InputError(f"layer {layer.name!r} ({kind}): a page can compute only {', '.join(LAYERS)}")
-    return LAYERS[kind](layer)
 
 
 def _require(layer, setting, *values):
@@ -60,41 +46,30 @@ def _require(layer, setting, *values):
     value = layer.get_config().get(setting, values[0])
     value = tuple(value) if isinstance(value, list) else value
     if value not in values:
+        name = f"layer {layer.name!r} ({type(layer).__name__})"
         only = f"{setting} {' or '.join(map(repr, values))}"
-        raise InputError(
-            f"layer {layer.name!r} ({type(layer).__name__}): a page can compute it only with {only}, not {value!r}"
-        )
+        raise InputError(f"{name}: a page can compute it only with {only}, not {value!r}")
 
 
-def _numbers(value):
-    """float32, the numbers of a Keras variable."""
-    return keras.ops.convert_to_numpy(value).astype(np.float32)
+def _numbers(variable):
+    return keras.ops.convert_to_numpy(variable).astype(np.float32)
 
 
-def _shape(tensor):
-    """The shape of one vector or image of a batch, a list."""
-    return list(tensor.shape[1:])
-
-
-def _activation(layer):
-    """The steps of the activation of a layer."""
-    _require(layer, "activation", *ACTIVATIONS, "softmax")
-    if layer.get_config()["activation"] == "softmax":
-        return ({"kind": "softmax", "channels": layer.output.shape[-1]},)
-    return ACTIVATIONS[layer.get_config()["activation"]]
-
-
-def _bias(layer):
-    """The step of the bias of a layer, if it has one."""
-    if layer.use_bias:
+def _bias_and_activation(layer):
+    if getattr(layer, "use_bias", False):
         shift = _numbers(layer.bias)
         yield {"kind": "scaleAndShift", "scale": np.ones_like(shift), "shift": shift}
+    _require(layer, "activation", *ACTIVATIONS, "linear", "softmax")
+    name = layer.get_config()["activation"]
+    if name == "softmax":
+        yield {"kind": "softmax", "channels": layer.output.shape[-1]}
+    elif name != "linear":
+        yield ACTIVATIONS[name]
 
 
 def _dense(layer):
     yield {"kind": "dense", "kernel": _numbers(layer.kernel).T}
-    yield from _bias(layer)
-    yield from _activation(layer)
+    yield from _bias_and_activation(layer)
 
 
 def _transposed_convolution(layer):
@@ -109,11 +84,10 @@ def _transposed_convolution(layer):
         "kernel": _numbers(layer.kernel),  # [height, width, channels of the output, channels of the input]
         "strides": list(layer.strides),
         "cut": [max(size - stride, 0) // 2 if layer.padding == "same" else 0 for size, stride in pairs],
-        "from": _shape(layer.input),
-        "to": _shape(layer.output),
+        "from": list(layer.input.shape[1:]),
+        "to": list(layer.output.shape[1:]),
     }
-    yield from _bias(layer)
-    yield from _activation(layer)
+    yield from _bias_and_activation(layer)
 
 
 def _batch_norm(layer):
@@ -131,14 +105,10 @@ def _rescaling(layer):
     yield {"kind": "scaleAndShift", "scale": scale, "shift": shift}
 
 
-def _leaky_relu(layer):
-    yield {"kind": "leakyRelu", "slope": float(layer.negative_slope)}
-
-
 def _relu(layer):
     _require(layer, "max_value", None)
     _require(layer, "threshold", 0.0)
-    yield from _leaky_relu(layer)
+    yield {"kind": "leakyRelu", "slope": float(layer.negative_slope)}
 
 
 def _concatenate(layer):
@@ -147,7 +117,7 @@ def _concatenate(layer):
 
 
 def _nothing(layer):
-    """Layers that change no number, and not their order."""
+    """No step: the layer changes no number, and not their order."""
     _require(layer, "data_format", "channels_last")
     return ()
 
@@ -156,23 +126,17 @@ LAYERS = {
     "Dense": _dense,
     "Conv2DTranspose": _transposed_convolution,
     "BatchNormalization": _batch_norm,
-    "LeakyReLU": _leaky_relu,
+    "LeakyReLU": _relu,
     "ReLU": _relu,
-    "Activation": _activation,
+    "Activation": _bias_and_activation,
     "Rescaling": _rescaling,
     "Concatenate": _concatenate,
-    "Reshape": _nothing,
-    "Flatten": _nothing,
-    "Dropout": _nothing,
-    "Identity": _nothing,
+    **dict.fromkeys(["Reshape", "Flatten", "Dropout", "Identity"], _nothing),
 }
 
 
 def pack(network):
-    """The network with each array replaced by its place, {"shape", "type", "start" in bytes}; and the bytes of all.
-
-    Large arrays are in float16, if each number then differs by less than 2^-11 of the largest.
-    """
+    """The network with each array replaced by its place, {"shape", "type", "start" in bytes}; and the bytes of all."""
     arrays = [value for step in network["steps"] for value in step.values() if isinstance(value, np.ndarray)]
     packed = sorted(((array, _half(array)) for array in arrays), key=lambda pair: pair[1].itemsize, reverse=True)
     data, found = bytearray(), {}  # float32 first, so that each array starts at a multiple of its item's size
@@ -184,8 +148,8 @@ def pack(network):
 
 
 def _half(array):
-    """The array in float16 if it is large, and float16 is accurate enough; otherwise in float32. Little-endian."""
+    """The array in float16 if it is large, and each number then differs by less than 2^-11 of the largest."""
     with np.errstate(over="ignore"):
         half = array.astype("<f2")
-    good = array.size >= FEW and np.abs(half - array).max() <= 2.0**-11 * np.abs(array).max()
-    return np.ascontiguousarray(half if good else array.astype("<f4"))
+    is_good = array.size >= FEW and np.abs(half - array).max() <= 2.0**-11 * np.abs(array).max()
+    return half if is_good else array.astype("<f4")

@@ -13,32 +13,24 @@ from support.page import facts, network
 
 PARTS = Path(__file__).parent
 SCRIPTS = ("forward.js", "latents.js", "page.js")
-PAGE = "digits.html"
 
 
 def check(generator, about, options):
-    """Raises InputError if the step `page` is to come and the page cannot compute the generator. Writes nothing.
-
-    generator: None if it is still to be trained.
-    """
+    """Raises InputError if the step `page` is to come and cannot compute the generator, unless it is None."""
     if generator and "page" in options.steps:
         network.describe(generator, about["model"])
 
 
 def write_page(generator, about, options):
-    """Writes digits.html to options.models_dir: a page that draws with `generator` in any browser, without a network.
-
-    about: the path and the checksum of its file, as models.find_generator returns them. Raises InputError if the
-    generator has a layer that the page cannot compute.
-    """
-    path = Path(options.models_dir, PAGE)
+    """Writes digits.html, which draws with `generator`, to options.models_dir. about: as find_generator returns it."""
+    path = Path(options.models_dir, "digits.html")
     text = build(generator, about["model"], about["sha256"])
     write_text(path, text)
     say(f"a page that draws digits in a browser: {path} ({len(text) / 1e6:.1f} MB)")
 
 
 def build(generator, model, checksum):
-    """The page, as text. Equal arguments and files give the same text. model: the path of the generator's file."""
+    """The page, as text. Equal arguments give the same text. model, checksum: the path of the file, and its SHA-256."""
     description, numbers = network.pack(network.describe(generator, model))
     description["labels"] = labels_of(generator)
     style = _read("page.css")
