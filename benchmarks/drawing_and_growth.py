@@ -5,7 +5,7 @@
 Prints tables in Markdown. --picture draws them as curves; no other files are written. Each number comes from a process
 of its own and is the median of the rounds. The time of drawing is that of the whole command, which imports TensorFlow
 first. The time of an epoch of wgan is computed from some iterations, without compiling. Memory is the peak of the
-process, but never less than that of this one, 90 MiB. Larger datasets are MNIST repeated. Linux and macOS only.
+process, but never less than that of this one, about 140 MiB. Larger datasets are MNIST repeated. Linux and macOS only.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from loops_speed import Worker, median_of  # noqa: E402
 from wgan_handwritten_digits import RECIPES, load_dataset, np  # noqa: E402
 
 COUNTS = (25_000, 50_000, 100_000, 200_000)
-BATCHES = (32, 64, 128, 256, 512, 1024)
+BATCHES = (16, 32, 64, 128, 256, 512, 1024)
 TIMES = (1, 5, 10, 20)
 
 
@@ -45,7 +45,7 @@ def command(*words, status=0):
     return seconds, machine.peak_mib(usage)
 
 
-def epoch(options, batch=32, times=1):
+def epoch(options, batch=RECIPES["wgan"].batch_size, times=1):
     """Seconds and peak MiB of an epoch of wgan with this batch size, on MNIST repeated `times` times."""
     settings = {"recipe": "wgan", "device": options.device, "batch_size": batch}
     worker = Worker("ours", {"loop": "ours", "settings": settings, "repeats": times})

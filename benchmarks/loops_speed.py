@@ -257,6 +257,23 @@ def pytorch_networks(choices, latent_dim):
     return critic, generator
 
 
+def pytorch_functions(setting, critic, generator, where):
+    """A function that draws a batch, and the losses of the critic and of the generator. where: "cpu" or "cuda"."""
+    import torch
+
+    def draw():
+        return generator(torch.randn(setting.batch, setting.options.latent_dim, device=where))
+
+    def critic_loss(real, fake):
+        real_scores, fake_scores = critic(torch.cat([real, fake])).split(setting.batch)
+        return fake_scores.mean() - real_scores.mean()
+
+    def generator_loss(fakes):
+        return -critic(torch.cat(fakes)).mean()
+
+    return draw, critic_loss, generator_loss
+
+
 def pytorch(about):
     """The same networks and updates in PyTorch. TensorFlow is not imported: current versions crash beside it."""
     import torch
@@ -275,18 +292,8 @@ def pytorch(about):
     bounds = wgan.clip_bounds(in_order, setting.options.clip, setting.recipe.clip_scaled)
     arithmetic = {"device_type": where, "dtype": torch.bfloat16, "enabled": about.get("bfloat16", False)}
 
-    def draw():
-        return generator(torch.randn(setting.batch, setting.options.latent_dim, device=where))
-
-    def critic_loss(real, fake):
-        real_scores, fake_scores = critic(torch.cat([real, fake])).split(setting.batch)
-        return fake_scores.mean() - real_scores.mean()
-
-    def generator_loss(fakes):
-        return -critic(torch.cat(fakes)).mean()
-
-    if about.get("compiled"):
-        draw, critic_loss, generator_loss = map(torch.compile, (draw, critic_loss, generator_loss))
+    functions = pytorch_functions(setting, critic, generator, where)
+    draw, critic_loss, generator_loss = map(torch.compile, functions) if about.get("compiled") else functions
 
     def update(optimizer, loss):
         optimizer.zero_grad()
@@ -327,9 +334,9 @@ LOOPS["PyTorch"] = pytorch
 class Worker:
     """A process of its own that does iterations of a loop when it is asked. All of them take turns.
 
-    about: "loop", a name in LOOPS; "settings", the recipe, the device and the batch size (None: the recipe's). For ours
-    also "folder", the checkout; "without", a function of support/device.py that shall return False; "replicas"; and
-    "repeats", the multiple of the dataset. For PyTorch also "compiled" and "bfloat16".
+    about: "loop", a name in LOOPS; "settings", of options_from in the script. For ours also "folder", the
+    checkout; "without", a function of support/device.py that shall return False; "replicas"; and "repeats", the
+    multiple of the dataset. For PyTorch also "compiled" and "bfloat16".
     """
 
     def __init__(self, name, about):
@@ -388,7 +395,10 @@ def count_weights(network):
 # --------------------------------------------------------------------------------------------------------- the tables
 def rows_of(options, recipe):
     """The rows of a recipe's table: for each name what Worker takes. The first is what the others are compared with."""
-    settings = {"recipe": recipe, "device": options.device, "batch_size": options.batch_size}
+    found = wgan.RECIPES[recipe]
+    # An older checkout may have other defaults.
+    batches = {"batch_size": options.batch_size or found.batch_size, "n_critic": found.n_critic}
+    settings = {"recipe": recipe, "device": options.device, **batches}
     loops = {name: {"loop": name, "settings": settings} for name in LOOPS}
     base, torch = loops["ours"], loops.pop("PyTorch")
     rows = {"ours": base}
@@ -403,7 +413,6 @@ def rows_of(options, recipe):
         rows["ours, float32"] = base | {"without": "uses_bfloat16"}
     if options.device == "gpu":
         rows["ours, without XLA"] = base | {"without": "use_xla"}
-    found = wgan.RECIPES[recipe]
     if found.networks != "convolutional" or found.conditional or found.penalty:
         return rows  # the other loops train wgan and wgan-paper only
     rows |= loops
@@ -443,9 +452,8 @@ def measure(rows, options):
 def print_loops(options, recipe):
     """Measures a recipe's loops and prints their table."""
     found, sizes = measure(rows_of(options, recipe), options)
-    print_heading(
-        options, f"{recipe}, {sizes['critic']:,} weights of the critic, {sizes['generator']:,} of the generator"
-    )
+    weights = f"weights of critic and generator {sizes['critic']:,}, {sizes['generator']:,}"
+    print_heading(options, f"{recipe}, batch {options.batch_size or wgan.RECIPES[recipe].batch_size}, {weights}")
     ratios = {
         name: [[one / base for one, base in zip(*both, strict=True)] for both in zip(pairs, found["ours"], strict=True)]
         for name, pairs in found.items()
@@ -466,7 +474,7 @@ def print_loops(options, recipe):
 def print_recipes(options):
     """Measures this program's loop with each recipe, in turn, and prints how long its default run takes."""
     found, _ = measure({recipe: rows_of(options, recipe)["ours"] for recipe in options.recipe}, options)
-    print_heading(options, "ours")
+    print_heading(options, f"ours, batch {options.batch_size or 'of the recipe'}")
     images, rows = len(wgan.load_dataset().train_images), []
     for name, pairs in found.items():
         recipe, (time, cpu) = wgan.RECIPES[name], median_of(pairs)
@@ -480,9 +488,8 @@ def print_recipes(options):
 
 def print_heading(options, words):
     """Prints the line above a table."""
-    batch = f", batch {options.batch_size}" if options.batch_size else ""
     rounds = f"{options.rounds} rounds of {options.iterations} iterations"
-    print(f"\n{words}{batch}; {rounds}; {machine.describe('torch', gpu=options.device == 'gpu')}\n")
+    print(f"\n{words}; {rounds}; {machine.describe('torch', gpu=options.device == 'gpu')}\n")
 
 
 def median_of(pairs):

@@ -25,8 +25,8 @@ def describe(*packages, gpu=False):
     """The CPU or GPU, and the versions that results depend on, also those of `packages` if they are installed."""
     from support import device  # here, because loops_speed.py also runs in older checkouts
 
-    model, instructions = cpu()
-    about = [f"{model} with {', '.join(instructions) or 'unknown instructions'}", f"{device.usable_cores()} cores"]
+    (model, instructions), cores = cpu(), device.usable_cores()
+    about = [f"{model} with {', '.join(instructions) or 'unknown instructions'}", f"{cores} core{'s' * (cores > 1)}"]
     if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
         about.append(f"oneDNN limited to {limit}")
     if gpu:

@@ -86,8 +86,8 @@ def load_generator(path):
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
     except Exception as error:  # an unusual file can make Keras raise anything
-        reason = f"Keras {keras.__version__} cannot load it (saved by {saved_by}); if that is newer: pip install -U keras"
-        raise ModelError(f"{path}: {reason}: {_first_line(error)}") from None
+        reason = f"(saved by {saved_by}); if that is newer: pip install -U keras: {_first_line(error)}"
+        raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {reason}") from None
     if fault:
         raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator

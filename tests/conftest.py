@@ -11,8 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import wgan_handwritten_digits as wgan
-
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
 # A training run of six epochs with four iterations each.
@@ -54,15 +52,15 @@ def snapshot(folder):
 @pytest.fixture
 def program(monkeypatch, capfd, tmp_path):
     """A function that runs the program in this process, in tmp_path: its exit status, and the lines that it prints."""
+    import wgan_handwritten_digits
+
     monkeypatch.chdir(tmp_path)
 
     def run(words, *more):
         capfd.readouterr()
-        status = wgan.main(["--device", "cpu", *shlex.split(words), *map(str, more)])
+        status = wgan_handwritten_digits.main(["--device", "cpu", *shlex.split(words), *map(str, more)])
         lines = capfd.readouterr().err.splitlines()
-        return status, [
-            line for line in lines if not line.startswith("WARNING:tensorflow")
-        ]  # of many runs in a process
+        return status, [line for line in lines if not line.startswith("WARNING:tensorflow")]  # about many runs
 
     return run
 

@@ -6,13 +6,11 @@ import io
 import json
 import os
 import pickle
-import socket
 import struct
 import subprocess
 import sys
 import tracemalloc
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +93,9 @@ def test_mnist_is_mnist(tmp_path, monkeypatch):
     assert (len(sums), sums[0]) == (4, "6bbc9ace898e44ae57da46a324031adb")
     assert all(md5 in readme for md5 in sums)
     assert (digits.source, digits.sha256, digits.prepared) == ("data/mnist.npz", data.MNIST_SHA256, "")
+    monkeypatch.setattr(data, "MNIST", tmp_path / "mnist.npz")
+    with pytest.raises(DataError, match=r"mnist\.npz: cannot be read \(No such file"):
+        load_dataset()
 
 
 def test_importing_it_needs_the_standard_library_alone():
@@ -112,8 +113,6 @@ def test_arrays_in_a_shell():
     for wrong in ("digits.npz", [[1, 2], [3]], None, TRAIN[0], {"x_train": TRAIN}):
         with pytest.raises(DataError, match="the train images|the array"):
             as_dataset(wrong)
-    with pytest.raises(DataError, match="is not the path of data"):
-        load_dataset(TRAIN)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", ">i2", "float32"])
@@ -126,10 +125,9 @@ def test_arrays_of_any_kind_and_shape(tmp_path, dtype, shape):
 
 
 def test_labels_of_any_kind():
-    one_hot = np.eye(10)[TRAIN_LABELS]
-    for labels in (TRAIN_LABELS[:, None], one_hot, one_hot.astype(np.uint8), TRAIN_LABELS.astype(np.float32)):
+    one_hot, words = np.eye(10)[TRAIN_LABELS], TRAIN_LABELS.astype(str).astype(object)  # words: as from OpenML
+    for labels in (TRAIN_LABELS[:, None], one_hot, one_hot.astype(np.uint8), TRAIN_LABELS.astype(np.float32), words):
         assert_same(as_dataset(TRAIN, labels))
-    assert_same(as_dataset(TRAIN.astype(float), TRAIN_LABELS.astype(str).astype(object)))  # as from OpenML
 
 
 MEDMNIST = ("train_images", "train_labels", "test_images", "test_labels")
@@ -139,7 +137,6 @@ NAMES = [
     ({"X_train": TRAIN, "Y_train": TRAIN_LABELS}, {}),
     ({"images": TRAIN, "labels": TRAIN_LABELS}, {}),
     ({"arr_0": TRAIN, "arr_1": TRAIN_LABELS}, {}),
-    ({"arr_0": TRAIN, "arr_1": TEST}, {"labels": False}),
     ({"digits": TRAIN}, {"labels": False}),
     ({"x_train": TRAIN, "y_train": TRAIN_LABELS, "y_test": TEST_LABELS}, {}),
 ]
@@ -181,7 +178,7 @@ def test_emnist_is_turned_upright(tmp_path):
         for path in files:
             assert_same(load_dataset(path))
             assert "upright" in load_dataset(path).prepared
-    with pytest.raises(DataError, match="several datasets.*emnist-digits-train.*emnist-letters-train"):
+    with pytest.raises(DataError, match="emnist-digits-train.*emnist-letters-train.*one dataset"):
         load_dataset(tmp_path)
 
 
@@ -194,9 +191,7 @@ TABLES = {
     "label last, quoted, Windows": csv(LAST, f'{HEADING},"Label"').replace(b"\n", b"\r\n"),
     "floats": csv(np.c_[TRAIN_LABELS, PIXELS / 255]),
     "mark, empty lines": b"\xef\xbb\xbf" + csv(ROWS).replace(b"\n", b"\n\n") + b"\n",
-    "names that are numbers": csv(ROWS, ",".join(["0", *(f"0.{i}" for i in range(1, 785))])),
     "no labels": csv(PIXELS),
-    "no labels, names": csv(PIXELS, HEADING),
 }
 
 
@@ -253,7 +248,6 @@ TURNED[0x112] = 6
 KINDS = {
     "larger.tif": large,
     "20x20.bmp": lambda digit: Image.fromarray(digit).crop(Image.fromarray(digit).getbbox()),
-    "not square.pgm": lambda digit: np.pad(large(digit), ((0, 0), (0, 80))),
     "ink on paper.gif": lambda digit: 255 - large(digit),
     "blue on yellow.png": coloured("navy", "yellow"),
     "black and transparent.png": coloured("black", (0, 0, 0, 0)),
@@ -294,7 +288,7 @@ def own_folder(folder, labels="file,digit\ndigit_00000.png,7\ndigit_00001.png,0\
     """A folder as this program writes it."""
     for number in range(2):
         save(folder / f"digit_{number:05}.png", TRAIN[number])
-    write(folder / "labels.csv", labels.encode(errors="surrogateescape"))
+    write(folder / "labels.csv", labels.encode())
     write(folder / "digits.json", json.dumps({"images": 2, "seed": 0, "model": "m.keras", **record}).encode())
     return folder
 
@@ -304,22 +298,13 @@ def test_the_labels_of_generated_images(tmp_path):
         with pytest.raises(InputError, match="complete"):
             read(own_folder(tmp_path / "a", complete=False))
     assert load_dataset(own_folder(tmp_path / "b", complete=True)).train_labels.tolist() == [7, 0]
-    windows = "\ufefffile,digit\r\n\r\ndigit_00001.png,0\r\nremoved.png,3\r\n\udcff.png,3\r\ndigit_00000.png,7"
+    windows = "\ufefffile,digit\r\n\r\ndigit_00001.png,0\r\nremoved.png,3\r\ndigit_00000.png,7"
     assert read_images(own_folder(tmp_path / "c", windows)).labels.tolist() == [7, 0]
     for foreign in ("", "image,label\na.png,7\n", "file,digit,confidence\ndigit_00000.png,7,0.9\n"):
         assert read_images(own_folder(tmp_path / "d", foreign)).labels is None
     for rows in ("1.png,7", *(f"0.png,7\ndigit_00001.png,{label}" for label in ("", "x", "-1", "7.0", "7,7"))):
         with pytest.raises(DataError):
             load_dataset(own_folder(tmp_path / "e", f"file,digit\ndigit_0000{rows}\n"))
-
-
-@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.idx"])
-def test_what_trains_can_be_evaluated(tmp_path, name):
-    path = write(tmp_path / name, {"a.npz": npz(**ARRAYS), "a.csv": TABLES["Kaggle"], "a.idx": idx(TRAIN)}[name])
-    found, dataset = read_images(path), load_dataset(path)
-    assert found.names is None and found.prepared == ""
-    np.testing.assert_array_equal(found.images, dataset.train_images)
-    np.testing.assert_array_equal(found.labels, dataset.train_labels)
 
 
 def test_a_line_warns_of_ink_on_paper():
@@ -359,17 +344,14 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\
 ROW = csv(PIXELS[:1])
 BAD = {
     "empty": (file("a", b""), "is no data"),
-    "folder of text": (lambda folder: write(folder / "a.txt", b"text").parent, "holds no images.*a.txt"),
-    "images beside folders": (images("preview.png", "7/a.png"), "beside folders"),
-    "test images of other classes": (images("train/3/a.png", "test/4/a.png"), "have no folders"),
+    "folder of text": (lambda folder: write(folder / "a.txt", b"text").parent, r"holds \['a.txt'\]; give a folder"),
+    "images beside folders": (images("preview.png", "7/a.png"), "give a folder"),
+    "test images in no class": (images("train/3/a.png", "test/a.png"), "cannot be read"),
     "pickle": (file("mnist.pkl.gz", gzip.compress(pickle.dumps([1]))), "a pickle.*savez_compressed"),
     "MATLAB": (file("a.mat", b"MATLAB 5.0 MAT-file"), "a MATLAB file.*loadmat"),
     "HDF5": (file("a.hdf5", b"\x89HDF\r\n\x1a\n"), "an HDF5 file.*h5py"),
     "Parquet": (file("a.parquet", b"PAR1"), "Parquet.*read_parquet"),
     "archive": (file("a.zip", npz_of(b"", "a.png")), "an archive; unpack it"),
-    "web page": (file("train.gz", b"<!DOCTYPE html>"), "a web page; download"),
-    "one image": (lambda folder: save(folder / "a.png", GREY), "one image; give the folder"),
-    "npz cut off": (file("bad.npz", npz(**ARRAYS)[:-300]), "cannot be read"),
     "npz of other bytes than its checksum": (changed, "cannot be read"),
     "npz of several names": (array(a=TRAIN, b=TRAIN), r"\['a', 'b'\]; name the images x_train"),
     "npz of objects": (file("bad.npz", npz_of(OBJECTS.getvalue())), "pickled Python objects.*savez_compressed"),
@@ -377,19 +359,17 @@ BAD = {
     "npy cut off": (file("bad.npy", npy((5, 28, 28)) + bytes(99)), "promises"),
     "32x32": (array(x_train=SQUARE), r"uint8 \[2, 32, 32\]; they must be"),
     "pixels of NaN": (array(x_train=np.full((2, 28, 28), np.nan)), "nan"),
-    "pixels from -1 to 1": (array(x_train=TRAIN / 127.5 - 1), r"\(images \+ 1\) \* 127.5"),
+    "pixels from -1 to 1": (array(x_train=TRAIN / 127.5 - 1), "floats from 0"),
     "pixels of 16 bits": (array(x_train=TRAIN.astype(int) * 257), "whole numbers from 0"),
     "pixels of 0 and 1 in uint8": (array(x_train=(TRAIN / 255).astype("uint8")), "multiply by 255 before astype"),
-    "labels too few": (array(x_train=TRAIN, y_train=TRAIN_LABELS[1:]), "for each of the 5 images"),
-    "labels below zero": (array(x_train=TRAIN, y_train=TRAIN_LABELS.astype(int) - 2), "0 or more"),
+    "labels too few": (array(x_train=TRAIN, y_train=TRAIN_LABELS[1:]), "0 or more, for each of the 5 images"),
     "idx that promises 2^96": (file("a", struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3)), "promises"),
-    "idx of labels": (file(IDX_NAMES[1], idx(TRAIN_LABELS)), "they must be"),
     "gz of a wrong checksum": (file("a.gz", gzip.compress(idx(TRAIN))[:-8] + bytes(8)), "cannot be read"),
     "gz that holds more": (file("a.gz", gzip.compress(idx(TRAIN) + bytes(2**26), 1)), "promises"),
-    "csv of a word": (file("a.csv", ROW + b"\n" + ROW + b"\nx" + ROW[1:]), "line 3: .*'x"),
-    "csv of unequal lines": (file("a.csv", ROW + b"\n" + ROW + b",1\n" + ROW), "line 2: .*columns changed"),
+    "csv of a word": (file("a.csv", ROW + b"\n" + ROW + b"\nx" + ROW[1:]), "'x.*at row 2"),
+    "csv of unequal lines": (file("a.csv", ROW + b"\n" + ROW + b",1\n" + ROW), "columns changed.*at row 2"),
     "csv of other columns": (file("a.csv", csv(TRAIN[0])), "has 28 columns"),
-    "csv of one endless line": (file("a.csv.gz", gzip.compress(b"0," * 2**26, 1)), "line 1"),
+    "csv of one endless line": (file("a.csv.gz", gzip.compress(b"0," * 2**26, 1)), "columns; give 784"),
     "picture of PostScript": (lambda folder: write(folder / "a.png", POSTSCRIPT).parent, "cannot be read"),
     "picture that is enormous": (images("a.png", image=Image.new("1", (9500, 9500))), "9500x9500 pixels"),
     "picture of nothing": (images("a.png", image=np.zeros((40, 40), np.uint8)), "shows nothing"),
@@ -415,7 +395,7 @@ def test_paths_that_are_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("fifo.png")
     os.symlink("/dev/zero", "zero.png")
-    with pytest.raises(DataError, match="holds no images"):
+    with pytest.raises(DataError, match="holds .*give a folder"):
         load_dataset(".")
     os.symlink("loop.png", "loop.png")
     for path in ("fifo.png", "zero.png", "loop.png", "/dev/null", "", "\0", "a\nb", "\ud800", "n" * 5000):
@@ -463,21 +443,3 @@ def test_any_change(place, name, data):
         assert str(error).isprintable()
     else:
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)
-
-
-# -------------------------------------------------------------------------------------- without the repository's file
-def test_keras_serves_if_the_file_is_absent(tmp_path, monkeypatch):
-    def fail():
-        assert socket.getdefaulttimeout() == 20  # Keras itself waits forever
-        raise ConnectionResetError(104, "Connection reset\nby peer")
-
-    mnist = SimpleNamespace(load_data=lambda: ((TRAIN, TRAIN_LABELS), (TEST, TEST_LABELS)))
-    monkeypatch.setattr(data, "keras", SimpleNamespace(datasets=SimpleNamespace(mnist=mnist)))
-    monkeypatch.setattr(data, "MNIST", tmp_path / "mnist.npz")
-    assert_same(load_dataset(), test=True)
-    mnist.load_data = fail
-    with pytest.raises(DataError, match=r"mnist\.npz is missing.*Connection reset by peer.*--data PATH"):
-        load_dataset()
-    write(data.MNIST, b"damaged")
-    with pytest.raises(DataError, match=r"mnist\.npz: cannot be read"):
-        load_dataset()

@@ -2,10 +2,7 @@
 
 import json
 import re
-import shutil
 import statistics
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -118,7 +115,6 @@ def test_times_in_the_text_are_those_of_the_results():
         assert quoted in read(name), (name, quoted)
 
 
-# -------------------------------------------------------------------------------------------------- scripts and ONNX
 def test_the_scripts_name_the_requirements():
     """What the scripts tell tools that run scripts (PEP 723) is what requirements.txt tells pip."""
     blocks = []
@@ -129,22 +125,3 @@ def test_the_scripts_name_the_requirements():
     assert blocks[0] == blocks[1] and sorted(blocks[0]["dependencies"]) == sorted(filter(None, lines))
     oldest = blocks[0]["requires-python"].split(",")[0].removeprefix(">=")
     assert f"Python {oldest}" in read("README.md")
-
-
-@pytest.mark.slow
-def test_onnx_draws_what_keras_draws(tmp_path):
-    """The code of docs/use-elsewhere.md. Skipped if the packages for it are not installed."""
-    for package in ("tf2onnx", "onnx", "onnxruntime"):
-        pytest.importorskip(package)
-    section = read("docs/use-elsewhere.md").split("## ONNX")[1].split("\n## ")[0]
-    export, draw = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    compare = """
-expected = np.asarray(keras.models.load_model("generator.keras")(latent))
-assert images.shape == expected.shape == (16, 28, 28, 1) and np.abs(images - expected).max() < 1e-4
-"""
-    (tmp_path / "saved_models").mkdir()
-    for folder in (tmp_path, tmp_path / "saved_models"):
-        shutil.copy(ROOT / "saved_models/pretrained/wgan/generator.keras", folder)
-    command = [sys.executable, "-c", export + draw + compare]
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert process.returncode == 0, process.stderr

@@ -60,15 +60,6 @@ def test_the_labels_of_a_generator_are_in_its_file(tmp_path, kinds):
     assert labels.labels_of(load_generator(PRETRAINED)) == ()
 
 
-def test_digit_i_of_a_selection_depends_on_nothing_else(generator):
-    generator = load_generator(generator)
-    every = np.concatenate(list(drawing.draw_digits(generator, 700, 5, 0, (3, 5))))
-    some = np.concatenate(list(drawing.draw_digits(generator, 650, 5, 307, (3, 5))))
-    np.testing.assert_array_equal(some, every[307:650])
-    plain = np.concatenate(list(drawing.draw_digits(generator, 20, 5)))
-    assert [(plain[i] == every[i]).all() for i in (3, 15)] == [False, True]  # asked for 3 and 5, for 5 and 5
-
-
 # ------------------------------------------------------------------------------------------------------------- files
 @pytest.mark.slow
 def test_a_run_of_cwgan_leaves_labelled_digits_and_resumes_with_the_same_labels_alone(program, small_data):
@@ -165,7 +156,7 @@ def test_a_walk_is_smooth_and_starts_at_the_digit_of_each_seed(program):
     lengths = np.linalg.norm(np.concatenate(ways[:2]), axis=-1)
     assert lengths.min() > 0.95 * np.linalg.norm(points, axis=1).min(), "no shorter in between"
     assert all((way[0] == point).all() for way, point in zip(ways, points, strict=False))
-    assert np.isfinite(np.concatenate(ways)).all()  # also through the origin
+    assert np.isfinite(ways).all()  # the third leads through the origin
 
 
 # ------------------------------------------------------------------------------------------ requests that cannot be met

@@ -6,7 +6,6 @@ import json
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -14,6 +13,7 @@ import wgan_handwritten_digits as wgan
 from support import device
 from support.lazy import keras
 from support.models import PRETRAINED, load_generator, save_model
+from support.options import options_from
 from support.page import facts, network
 from support.page.writing import build
 
@@ -79,16 +79,17 @@ def test_it_is_one_file_whose_policy_allows_its_own_script_and_style_alone(gener
     assert page_of(generator)[0] == text, "equal generators give equal pages"
 
 
-def test_it_contains_the_weights_in_two_bytes_each_where_these_are_accurate_enough():
+def test_it_contains_the_weights_in_two_bytes_each():
     generator = wgan.build_generator()
     _, page = page_of(generator)
     assert len(base64.b64decode(page.texts["text/plain"])) < 2.05 * generator.count_params()
-    for factor, kind in ((1.0, "float16"), (1e6, "float32"), (1e-6, "float32")):
-        kernel = np.random.default_rng(0).normal(size=(200, 100)).astype(np.float32) * np.float32(factor)
-        description, numbers = network.pack({"steps": [{"kind": "dense", "inputs": [0], "kernel": kernel}]})
-        assert description["steps"][0]["kernel"] == {"shape": [200, 100], "type": kind, "start": 0}
-        found = np.frombuffer(numbers, kind).reshape(200, 100)
-        np.testing.assert_allclose(found, kernel, rtol=2e-3, atol=1e-3 * factor)
+
+
+@pytest.mark.parametrize("recipe", wgan.RECIPES)
+def test_each_recipe_has_a_name_and_a_page(recipe):
+    options = options_from({"recipe": recipe}, wgan.RECIPES)
+    generator = wgan.build_networks(options, tuple(range(10)))[1]
+    assert len(network.describe(keras.models.clone_model(generator), recipe)["steps"]) > 5 and recipe in facts.METHODS
 
 
 def test_the_demo_is_the_page_of_the_pretrained_generator_of_cwgan():
@@ -108,21 +109,17 @@ def words(folder, generator, record=None, place="run.json", **figures):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", facts.describe(generator, folder / "generator.keras", "abc")))
 
 
-@pytest.mark.parametrize("place", ["training/run.json", "run.json"])
-def test_it_names_the_recipe_and_the_run(generator, tmp_path, place):
-    found = words(tmp_path, generator, place=place)
-    for part in ("weight clipping and labels", "cwgan", "6 epochs, 60,000 images, mnist.npz, seed 3", "10 minutes"):
-        assert part in found
-    assert "ada" not in found, "the folders of a person's computer are not for others"
-    assert set(facts.METHODS) == set(wgan.RECIPES)
-
-
-def test_a_record_that_is_missing_damaged_or_of_another_network_is_not_used(generator, tmp_path):
+def test_it_names_the_recipe_and_the_run_if_the_record_is_intact_and_of_this_network(generator, tmp_path):
     assert "not recorded" in facts.describe(generator, tmp_path / "generator.keras", "abc")
-    record = {**RECORD, "about": {**RECORD["about"], "options": {"latent_dim": 17}}}
-    assert "not recorded" in words(tmp_path, generator, record)
-    (tmp_path / "run.json").write_text("{", encoding="utf-8")
-    assert "not recorded" in facts.describe(generator, tmp_path / "generator.keras", "abc")
+    for place in ("training/run.json", "run.json"):
+        found = words(tmp_path, generator, place=place)
+        for part in ("weight clipping and labels", "cwgan", "6 epochs, 60,000 images, mnist.npz, seed 3", "10 minutes"):
+            assert part in found
+        assert "ada" not in found, "the folders of a person's computer are not for others"
+        other = {**RECORD, "about": {**RECORD["about"], "options": {"latent_dim": 17}}}
+        assert "not recorded" in words(tmp_path, generator, other, place)
+        (tmp_path / place).write_text("{", encoding="utf-8")
+        assert "not recorded" in facts.describe(generator, tmp_path / "generator.keras", "abc")
 
 
 def test_a_record_may_lack_anything_or_contain_anything(generator, tmp_path):

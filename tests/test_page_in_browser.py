@@ -1,6 +1,5 @@
 """The page digits.html in a real browser. Skipped if there is no Chromium."""
 
-import functools
 import json
 
 import numpy as np
@@ -14,7 +13,6 @@ from support.drawing import set_choice, to_pixels
 from support.evaluation import classifier
 from support.lazy import keras
 from support.models import PRETRAINED, load_generator
-from support.options import options_from
 from support.page.writing import build
 
 device.import_tensorflow("cpu")
@@ -81,16 +79,10 @@ def other_layers():
     )
 
 
-def of_recipe(name):
-    _, generator = wgan.build_networks(options_from({"recipe": name}, wgan.RECIPES))
-    return random_weights(keras.models.clone_model(generator))  # as it is in a file
-
-
 GENERATORS = {
     "pretrained wgan": lambda: load_generator(PRETRAINED["wgan"]),
     "pretrained cwgan": lambda: load_generator(PRETRAINED["cwgan"]),
     "other layers": lambda: random_weights(other_layers()),
-    **{name: functools.partial(of_recipe, name) for name in ("wgan", "gan")},
 }
 
 
@@ -106,8 +98,7 @@ def test_it_draws_what_keras_draws(page, name, tmp_path):
     page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
     pixels = np.reshape(page.run(DRAW.format(latents.ravel().tolist())), expected.shape)
     assert np.abs(pixels - expected).max() <= 2
-    assert page.problems == []
-    assert page.requests == [address]
+    assert page.problems == [] and page.requests == [address]
 
 
 def test_the_canvas_shows_the_digits_in_the_colours_of_the_page(page, labelled):
@@ -135,7 +126,7 @@ def test_a_typed_number_is_written_by_one_hand(page, labelled):
     assert page.run("find('text').value") == "2026"
     page.run("find('text').select()")
     page.press(*"40 4")
-    first, second, gap, third = page.run(WRITTEN)
+    first, _, gap, third = page.run(WRITTEN)
     assert gap is None and first != third
     latents = page.run(
         "[4, 0, 4].map((place, i) => Array.from(labelled(handwritten(hand, i && 2 * i - 1, 64), place)))"
@@ -143,15 +134,11 @@ def test_a_typed_number_is_written_by_one_hand(page, labelled):
     assert np.argmax(np.array(latents)[:, :10], axis=1).tolist() == [4, 0, 4]
     assert np.abs(np.array(latents[0]) - latents[2])[10:].mean() < 0.5 < np.std(latents[0]), "one hand"
     page.press("7")
-    assert page.run(WRITTEN)[:2] == [first, second], "what is written stays as it is"
     page.run("find('write-again').click()")
     assert page.run(WRITTEN)[0] != first
     page.press("a")
     assert "only 0, 1, 2" in page.run("find('text-note').textContent")
     assert len(page.run(WRITTEN)) == 5
-    page.run("find('text').select()")
-    page.press(" ")
-    assert page.run(WRITTEN) == [None]
     assert page.problems == []
 
 
@@ -238,13 +225,13 @@ def test_pictures_are_saved_as_they_are_seen(page, labelled, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------- how it looks
-@pytest.mark.parametrize(("width", "dark"), [(320, False), (390, True), (1280, False)])
-def test_no_text_is_cut_off_and_all_of_it_has_contrast(page, width, dark, tmp_path):
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_text_is_cut_off(page, width, tmp_path):
     model = PRETRAINED["wgan"]
     checksum = json.loads(model.with_name("figures.json").read_text(encoding="utf-8"))["sha256"]
     path = tmp_path / "digits.html"
     path.write_text(build(load_generator(model), model, checksum), encoding="utf-8")
-    page.resize(width, dark=dark)
+    page.resize(width)
     page.open(path.as_uri())
     page.run("document.querySelectorAll('[hidden]').forEach((part) => (part.hidden = false))")
     page.run("document.querySelector('details').open = true")
@@ -253,24 +240,7 @@ def test_no_text_is_cut_off_and_all_of_it_has_contrast(page, width, dark, tmp_pa
     cut = "part.clientWidth && part.scrollWidth > part.clientWidth + 1"
     parts = f"Array.from(document.querySelectorAll('body *')).filter((part) => {outside} || {cut})"
     assert page.run(f"{parts}.map((part) => part.outerHTML.slice(0, 80))") == []
-    kinds = "h1, p, th, td, button, #text, select, summary, caption"
-    colours = f"Array.from(document.querySelectorAll('{kinds}'), "
-    colours += """(part) => {
-        const style = getComputedStyle(part), clear = style.backgroundColor == "rgba(0, 0, 0, 0)";
-        const paper = clear ? getComputedStyle(document.body).backgroundColor : style.backgroundColor;
-        return [style.color, paper].map((colour) => colour.match(/\\d+/g).map(Number));
-    })"""
-    for text, paper in page.run(colours):
-        light, dim = sorted((luminance(text), luminance(paper)), reverse=True)
-        assert (light + 0.05) / (dim + 0.05) >= 4.5, "WCAG 2, level AA"
-    assert (luminance(page.run(colours)[0][1]) < 0.2) == dark
     page.resize(1000)
-
-
-def luminance(colour):
-    """The relative luminance of a colour, 0 to 1, as WCAG 2 defines it."""
-    parts = np.array(colour[:3]) / 255
-    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
 
 
 # ------------------------------------------------------------------------------------------------ what it must not do

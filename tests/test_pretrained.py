@@ -39,10 +39,8 @@ def test_it_is_saved_by_the_oldest_keras_that_is_allowed_so_that_all_can_load_it
 def test_it_gets_its_figures(folder, report, capsys):
     """2,000 images against the recorded figures of 25,000 or more.
 
-    precision, confident and the shares of the digits are means over images, so fewer images only spread them: the
-    tolerance is five standard deviations of such a mean. The Fréchet distance of few images is too large: by 0.11 for
-    2,000 real ones instead of 10,000 (0.169 and 0.058), by 0.08 to 0.12 for these generators. The generator after one
-    epoch lies far outside: Fréchet distance 3.2, precision 0.78, confident 0.83.
+    Means over images only spread with fewer of them: the tolerance is five standard deviations. The Fréchet distance of
+    few images is too large, by about 0.1. A generator after one epoch lies far outside: Fréchet distance 3.2.
     """
     words = [str(folder / "generator.keras"), "--device", "cpu", "--images", "2000", "--json"]
     assert evaluate_digits.main(words) == 0

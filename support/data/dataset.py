@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import hashlib
+import warnings
 from dataclasses import dataclass
 
 from support.errors import InputError
@@ -93,7 +94,9 @@ def warning_about(images):
 def reading(path):
     """Turns any exception of the block into a DataError that names the path. Damaged files may raise anything."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about damaged images
+            yield
     except InputError:
         raise
     except Exception as error:
