@@ -45,7 +45,6 @@ import machine  # noqa: E402
 import wgan_handwritten_digits as wgan  # noqa: E402
 
 TOTAL = 10_000  # iterations of the run that the schedule of the learning rate plans for
-WARM_UP = 3  # iterations that compile
 
 
 # ---------------------------------------------------------------------------------------------------------- the loops
@@ -130,10 +129,9 @@ class Setting:
 
 def compiled_steps(about):
     """Two compiled steps, called from a Python loop."""
-    setting, tf = Setting(about), wgan.tf
+    setting = Setting(about)
     critic, generator, bounds = setting.networks()
-    critic_step, generator_step = training_steps(setting, critic, generator, bounds)
-    critic_step, generator_step = tf.function(critic_step), tf.function(generator_step)
+    critic_step, generator_step = map(wgan.tf.function, training_steps(setting, critic, generator, bounds))
 
     def run(iterations):
         for batches in setting.batches(iterations):
@@ -334,9 +332,9 @@ LOOPS["PyTorch"] = pytorch
 class Worker:
     """A process of its own that does iterations of a loop when it is asked. All of them take turns.
 
-    about: "loop", a name in LOOPS; "settings", of options_from in the script. For ours also "folder", the
-    checkout; "without", a function of support/device.py that shall return False; "replicas"; and "repeats", the
-    multiple of the dataset. For PyTorch also "compiled" and "bfloat16".
+    about: "loop", a name in LOOPS; "settings", the options of the script. For ours also "folder", the checkout;
+    "without", a function of support/device.py that shall return False; "replicas", True for two; and "repeats", the
+    multiple of the dataset. For PyTorch also "compiled" and "bfloat16", True or False.
     """
 
     def __init__(self, name, about):
@@ -344,7 +342,7 @@ class Worker:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         command, pipe = [sys.executable, __file__, "--worker", json.dumps(about)], subprocess.PIPE
         self.name, self.process = name, subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
-        self.sizes = self.answer()  # of the networks
+        self.sizes = self.answer()  # numbers of weights of the critic and of the generator
 
     def answer(self):
         """The next line of the process. Raises RuntimeError if it has ended."""
@@ -372,9 +370,8 @@ def serve(about):
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed goes to standard error
     run, critic, generator = LOOPS[about["loop"]](about)
-    run(WARM_UP)
-    sizes = {"critic": count_weights(critic), "generator": count_weights(generator)}
-    print(json.dumps(sizes), file=answers)
+    run(3)  # compiles
+    print(json.dumps([count_weights(critic), count_weights(generator)]), file=answers)
     for line in sys.stdin:
         start, start_of_cpu = time.perf_counter(), time.process_time()
         run(int(line))
@@ -396,9 +393,8 @@ def count_weights(network):
 def rows_of(options, recipe):
     """The rows of a recipe's table: for each name what Worker takes. The first is what the others are compared with."""
     found = wgan.RECIPES[recipe]
-    # An older checkout may have other defaults.
     batches = {"batch_size": options.batch_size or found.batch_size, "n_critic": found.n_critic}
-    settings = {"recipe": recipe, "device": options.device, **batches}
+    settings = {"recipe": recipe, "device": options.device, **batches}  # an older checkout may have other defaults
     loops = {name: {"loop": name, "settings": settings} for name in LOOPS}
     base, torch = loops["ours"], loops.pop("PyTorch")
     rows = {"ours": base}
@@ -438,8 +434,7 @@ def measure(rows, options):
             print(f"left out: {error}", file=sys.stderr)
             continue
         if about["loop"] != "ours" and workers[-1].sizes != workers[0].sizes:
-            sizes = f"{workers[0].sizes}, {workers[-1].sizes}"
-            sys.exit(f"loops_speed.py: ours and {name} train networks with different numbers of weights: {sizes}")
+            sys.exit(f"loops_speed.py: {name} has {workers[-1].sizes} weights, ours {workers[0].sizes}")
     found = {worker.name: [] for worker in workers}
     for number in range(options.rounds):
         for worker in workers if number % 2 == 0 else reversed(workers):
@@ -452,7 +447,7 @@ def measure(rows, options):
 def print_loops(options, recipe):
     """Measures a recipe's loops and prints their table."""
     found, sizes = measure(rows_of(options, recipe), options)
-    weights = f"weights of critic and generator {sizes['critic']:,}, {sizes['generator']:,}"
+    weights = f"weights of critic and generator {sizes[0]:,}, {sizes[1]:,}"
     print_heading(options, f"{recipe}, batch {options.batch_size or wgan.RECIPES[recipe].batch_size}, {weights}")
     ratios = {
         name: [[one / base for one, base in zip(*both, strict=True)] for both in zip(pairs, found["ours"], strict=True)]

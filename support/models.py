@@ -79,22 +79,18 @@ def load_generator(path):
         saved_by, config = _read_description(path)
         foreign = _foreign(config)
     except Exception as error:  # a damaged file can raise anything
-        raise ModelError(f"{path}: is not a .keras file, or is damaged ({_first_line(error)}); get it again") from None
+        raise ModelError(f"{path}: is not a .keras file, or is damaged ({str(error)[:200]}); get it again") from None
     if foreign:
         raise ModelError(f"{path}: holds {foreign}; it could run code, so it is not loaded; use layers of {__file__}")
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
     except Exception as error:  # an unusual file can make Keras raise anything
-        reason = f"(saved by {saved_by}); if that is newer: pip install -U keras: {_first_line(error)}"
+        reason = f"(saved by {saved_by}); if that is newer: pip install -U keras: {str(error)[:200]}"
         raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {reason}") from None
     if fault:
         raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _read_description(path):

@@ -53,10 +53,7 @@ def save_labelled(path, images, labels):
 
 
 def save_animation(path, pictures):
-    """Writes at most a hundred of the PNG files `pictures` to `path` as a GIF, the first and the last included.
-
-    It lasts about eight seconds, and shows the last picture for two more. A missing or damaged picture is left out.
-    """
+    """Writes at most a hundred of the PNG files `pictures` to `path` as a GIF of ten seconds. Leaves out damaged ones."""
     frames = []
     for number in _spread(len(pictures), 100):
         with contextlib.suppress(Exception), Image.open(pictures[number], formats=["PNG"]) as frame:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from conftest import ROOT, SCRIPT, TINY, write_small_data
-from PIL import Image
 
-OURS, EARLIER = ("--seed", "6", "--epochs", "3", "--images", "40"), ("--seed", "5", "--epochs", "2", "--images", "70")
+EARLIER = (*TINY, "--data", "../small.npz", "--seed", 5, "--epochs", 2, "--images", 70)
+OURS = (*TINY, "--data", "../small.npz", "--seed", 6, "--epochs", 3, "--images", 40)
 CHILD = """
 import collections, json, os, runpy, signal, sys
 deadly, number, *sys.argv = sys.argv[1:]
@@ -42,11 +42,10 @@ finally:
 """
 
 
-def run(folder, *options, kill_before=("", 0)):
+def run_and_kill(folder, *command, kill_before=("", 0)):
     """Runs the program in `folder`; it kills itself before the n-th operation of a kind, kill_before = (kind, n)."""
-    command = [sys.executable, "-c", CHILD, *map(str, kill_before), str(SCRIPT), "--device", "cpu", *map(str, TINY)]
-    command += ["--data", str(folder.parent / "small.npz"), *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    command = ["-c", CHILD, *kill_before, SCRIPT, "--device", "cpu", *command]
+    return subprocess.run([sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True)
 
 
 def check_what_is_left(folder, earlier):
@@ -54,14 +53,10 @@ def check_what_is_left(folder, earlier):
     from support.models import load_generator
     from support.outputs.checkpoints import read
 
-    for pattern, look in {
-        "*.npz": read,
-        "generator.keras": load_generator,
-        "*.png": lambda path: Image.open(path).load(),
-    }.items():
-        for path in folder.glob(f"saved_models/**/{pattern}"):
-            if not path.name.startswith("."):
-                look(path)
+    for path in folder.glob("saved_models/**/[!.]*.npz"):
+        read(path)
+    for path in folder.glob("saved_models/**/generator.keras"):
+        load_generator(path)
     record = folder / "generated_images/digits.json"
     if record.exists() and json.loads(record.read_text())["complete"]:
         assert len(list(record.parent.glob("*.png"))) in (40, 70), "digits are missing"
@@ -73,9 +68,9 @@ def check_what_is_left(folder, earlier):
 
 def check_next_run(folder, whole):
     """The next run ends with the weights of a run that nobody killed."""
-    process = run(folder, *OURS, "--resume")
+    process = run_and_kill(folder, *OURS, "--resume")
     if process.returncode:  # there is no checkpoint, or that of the earlier run
-        process = run(folder, *OURS)
+        process = run_and_kill(folder, *OURS)
     assert process.returncode == 0, process.stderr
     one, other = (np.load(base / "saved_models/training/checkpoints/step_000000012.npz") for base in (folder, whole))
     for name in set(one.files) - {"record"}:
@@ -93,7 +88,7 @@ def main():
     write_small_data(work / "small.npz")
     for name, words in {"earlier": EARLIER, "whole": OURS}.items():
         (work / name).mkdir()
-        process = run(work / name, *words)
+        process = run_and_kill(work / name, *words)
         assert process.returncode == 0, process.stderr
     operations = json.loads(process.stdout.splitlines()[-1])
     for number in range(options.times):
@@ -103,7 +98,7 @@ def main():
         moment = operation, chance.randint(1, operations[operation])
         outcome = "all well"
         try:
-            process = run(folder, *OURS, kill_before=moment)
+            process = run_and_kill(folder, *OURS, kill_before=moment)
             assert process.returncode == -signal.SIGKILL, process.stderr
             check_what_is_left(folder, earlier)
             check_next_run(folder, work / "whole")

@@ -1,7 +1,6 @@
 """What a run writes to its folders: whole files, none in the place of a user's, digits that are known as complete."""
 
 import hashlib
-import itertools
 import json
 import os
 import shlex
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT, snapshot
+from kill_at_random import run_and_kill
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
@@ -268,15 +268,6 @@ def test_a_smaller_set_leaves_nothing_of_a_larger_one_and_all_of_the_users(gener
     assert "is in the way" in generate("--images 1 --images-dir images", "labelled", status=2)
 
 
-def open_until(fault):
-    """A function like open, which calls fault() before the 21st image."""
-    return lambda path, mode: fault() if "digit_00020" in str(path) else open(path, mode)
-
-
-def full_disk():
-    raise OSError(28, "No space left on device")
-
-
 def check_and_complete(program):
     """Reads digits that are not complete, and runs the command in the error."""
     with pytest.raises(InputError, match="not all of its 30 images are there; complete them: python ") as error:
@@ -292,8 +283,14 @@ def test_digits_that_a_full_disk_cut_off_are_incomplete_and_can_be_completed(wor
     model = "labelled" if "--digits" in words else "plain"
     if words == "--shard 2/2":
         generate("--images 30 --shard 1/2")
+
+    def open_until_the_disk_is_full(path, mode):
+        if "digit_00020" in str(path):
+            raise OSError(28, "No space left on device")
+        return open(path, mode)
+
     with monkeypatch.context() as patch:
-        patch.setattr(digit_images, "open", open_until(full_disk), raising=False)
+        patch.setattr(digit_images, "open", open_until_the_disk_is_full, raising=False)
         line = generate(f"--images 30 {words}", model, status=1)
     assert "No space left on device: 'generated_images'; complete files are kept" in line
     check_and_complete(program)
@@ -302,16 +299,9 @@ def test_digits_that_a_full_disk_cut_off_are_incomplete_and_can_be_completed(wor
 
 
 @pytest.mark.slow
-def test_digits_of_a_killed_run_are_incomplete_and_can_be_completed(generators, generate, program):
-    code = f"""
-import os, signal, sys
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-import test_folders, wgan_handwritten_digits
-from support.outputs import digit_images
-digit_images.open = test_folders.open_until(lambda: os.kill(os.getpid(), signal.SIGKILL))
-wgan_handwritten_digits.main(["generate", "--images", "30", "--model", {str(generators["plain"])!r}])
-"""
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_digits_of_a_killed_run_are_incomplete_and_can_be_completed(generators, generate, program, tmp_path):
+    command = ("generate", "--images", 30, "--model", generators["plain"])
+    process = run_and_kill(tmp_path, *command, kill_before=("open .png", 21))
     assert process.returncode == -signal.SIGKILL and len(digits()) == 20, process.stderr
     check_and_complete(program)
     generate("--images 30 --images-dir whole")
@@ -355,14 +345,6 @@ def test_a_disk_that_is_too_small_for_the_digits_is_found_before(generate, monke
 
 
 # -------------------------------------------------------------------------------------------------------------- shards
-def test_the_parts_of_any_number_of_digits_are_all_of_them_once_and_sort_by_number():
-    for total, parts in itertools.product((1, 7, 500, 25_000, 100_001), (1, 2, 3, 64)):
-        found = [number for part in range(parts) for number in digit_images.part_of(total, (part + 1, parts))]
-        assert found == list(range(total))
-    names = [digit_images.image_name(number, 100_001) for number in (7, 99_999, 100_000)]
-    assert names == sorted(names) and digit_images.image_name(7, 100_000) == "digit_00007.png"
-
-
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1)])
 def test_shards_write_the_images_of_one_process_and_are_complete_together(order, generate):
     images = "--images 1203 --seed 5 --images-dir"

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, SCRIPT, run_script, snapshot, write_small_data
+from kill_at_random import run_and_kill
 from PIL import Image
 
 import wgan_handwritten_digits as wgan
@@ -47,16 +48,8 @@ def assert_same_state(*folders):
 def test_a_run_leaves_its_files(finished):
     training = finished.models / "training"
     rows = list(csv.DictReader((training / "history.csv").read_text(encoding="utf-8").splitlines()))
-    columns = [
-        "epoch",
-        "step",
-        "wasserstein_estimate",
-        "critic_loss",
-        "generator_loss",
-        "sliced_wasserstein",
-        "seconds",
-    ]
-    assert list(rows[0]) == columns
+    columns = "epoch step wasserstein_estimate critic_loss generator_loss sliced_wasserstein seconds"
+    assert list(rows[0]) == columns.split()
     assert [(int(row["epoch"]), int(row["step"])) for row in rows] == [(epoch, 4 * epoch) for epoch in range(1, 7)]
     for row in rows:
         assert np.isfinite([float(value) for value in row.values()]).all()
@@ -153,21 +146,9 @@ def test_sigterm_saves_and_the_earlier_run_is_moved_as_a_whole(finished, tiny, t
 
 
 def test_a_run_that_is_killed_while_it_saves_can_be_resumed(finished, tiny, tmp_path):
-    code = f"""
-import os, signal, sys
-sys.path.insert(0, {str(ROOT)!r})
-import wgan_handwritten_digits
-replace = os.replace
-def replace_or_die(source, target):
-    if str(target).endswith("step_000000012.npz"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-os.replace = replace_or_die
-wgan_handwritten_digits.main(sys.argv[1:])
-"""
-    command, folder = ["--device", "cpu", "train", *map(str, tiny)], tmp_path / "saved_models"
-    process = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True)
+    process = run_and_kill(tmp_path, "train", *tiny, kill_before=("os.rename .npz", 3))  # before a checkpoint is whole
     assert process.returncode == -signal.SIGKILL, process.stderr
+    folder = tmp_path / "saved_models"
     assert saved_steps(folder) == [4, 8] and models.load_generator(folder / "generator.keras")
     process = run_script("train", *tiny, "--resume", cwd=tmp_path)
     assert process.returncode == 0 and process.stderr.startswith("wgan resumes after 8 of 24 iterations")
@@ -207,8 +188,7 @@ def train(program, tmp_path, monkeypatch):
             return iterate
 
         monkeypatch.setattr(wgan, "compile_iteration", compile_quickly)
-        folder = "" if "--models-dir" in words else "--models-dir models"
-        return program(f"train --batch-size 16 --n-critic 2 --latent-dim 16 {folder} {words}", "--data", data)
+        return program(f"train --batch-size 16 --n-critic 2 --models-dir models {words}", "--data", data)
 
     return run
 
@@ -265,7 +245,7 @@ def test_the_first_run_stays_whole_if_a_second_one_cannot_move_it_or_save(train,
     assert run_in("models/previous") == first and "training/run.json" in run_in("models")
 
 
-def test_a_run_that_a_full_disk_ended_can_be_resumed(train):
+def test_a_run_that_a_full_disk_and_a_signal_ended_can_be_resumed(train):
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -281,30 +261,21 @@ def test_a_run_that_a_full_disk_ended_can_be_resumed(train):
     assert status == 1 and "step_000000004.npz" in lines[-1] and "--resume continues" in lines[-1]
     assert saved_steps() == [2] and not list(Path("models").rglob(".*.partial.*"))
     assert models.load_generator(Path("models/generator.keras"))
-    status, lines = train("--epochs 3 --resume")
-    assert status == 0 and lines[0].startswith("wgan resumes after 2 of 6 iterations")
-    assert train("--epochs 3 --models-dir whole")[0] == 0
+    status, lines = train("--epochs 3 --resume", after=lambda done, _: done == 5 and signal.raise_signal(signal.SIGHUP))
+    assert status == 129 and "stopped by SIGHUP; resume with: " in lines[-1] and saved_steps() == [4, 5]
+    assert lines[0].startswith("wgan resumes after 2 of 6 iterations")
+    assert train("--epochs 3 --resume")[0] == train("--epochs 3 --models-dir whole")[0] == 0
     assert_same_state("models", "whole")
     with Image.open("models/training/progress.gif") as animation:
         assert animation.n_frames == 3
-
-
-def test_a_resumed_run_goes_on_in_its_folder(train):
-    status, lines = train("--epochs 2", after=lambda done, _: done == 3 and signal.raise_signal(signal.SIGHUP))
-    assert status == 129 and "stopped by SIGHUP; resume with: " in lines[-1] and saved_steps() == [2, 3]
-    assert train("--epochs 2 --resume")[0] == 0
-    status, lines = train("--epochs 2 --resume")
-    assert status == 0 and "2 epochs of training are done already; --resume with a larger" in lines[0]
     status, lines = train("--epochs 3 --resume")
-    assert status == 0 and lines[0].startswith("wgan resumes after 4 of 6 iterations")
-    assert len(Path("models/training/history.csv").read_text().splitlines()) == 1 + 3
+    assert status == 0 and "3 epochs of training are done already; --resume with a larger" in lines[0]
+    status, lines = train("--epochs 4 --resume")
+    assert status == 0 and lines[0].startswith("wgan resumes after 6 of 8 iterations")
+    assert len(Path("models/training/history.csv").read_text().splitlines()) == 1 + 4
     assert not Path("models/previous").exists()
-    for words, line in {
-        "--resume --learning-rate 0.5": "belongs to a different run: --learning-rate was 0.00",
-        "--resume --models-dir empty": "empty/training/checkpoints holds no intact checkpoint; start a new run",
-    }.items():
-        status, lines = train(words)
-        assert status == 2 and len(lines) == 1 and line in lines[0]
+    status, [line] = train("--resume --learning-rate 0.5")
+    assert status == 2 and "belongs to a different run: --learning-rate was 0.00" in line
 
 
 def test_a_signal_while_the_last_pictures_are_made_is_not_lost(train, monkeypatch):
@@ -313,26 +284,13 @@ def test_a_signal_while_the_last_pictures_are_made_is_not_lost(train, monkeypatc
     assert status == 130 and lines[-1].endswith("--resume")
 
 
-def spoil(done, training):
-    weights = training.critic.trainable_variables[0]
-    weights.assign(weights * (np.nan if done == 3 else 1))
+def test_a_failure_of_tensorflow_is_one_line(train):
+    def fail(done, training):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory\nand more")
 
-
-def exhaust(done, training):
-    raise tf.errors.ResourceExhaustedError(None, None, "out of memory\nand more")
-
-
-@pytest.mark.parametrize(
-    ("after", "line"),
-    [
-        (spoil, "values are no longer finite at iteration 4: the last good checkpoint is models/"),
-        (exhaust, "TensorFlow: out of memory; a new run with a smaller --batch-size may help"),
-    ],
-)
-def test_a_failure_is_one_line_and_what_was_saved_stays(after, line, train):
-    status, lines = train("--epochs 2", after=after)
-    assert status == 1 and lines[-1].startswith(f"wgan_handwritten_digits: {line}")
-    assert saved_steps() == ([2] if after == spoil else [])
+    status, lines = train("--epochs 1", after=fail)
+    advice = "a new run with a smaller --batch-size may help"
+    assert (status, lines[-1]) == (1, f"wgan_handwritten_digits: TensorFlow: out of memory; {advice}")
 
 
 def test_tensorboard_gets_curves_and_pictures(train):

@@ -16,8 +16,7 @@ def describe(generator, name):
     """The forward pass of a Keras model: {"latent": its length, "output": a place, "steps": a list}.
 
     A step is a dictionary: its kind, a function of forward.js; inputs, the places of the values that it takes; and its
-    settings. Place 0 is the latent vectors, place i the output of step i, counted from 1. name: of the model. Raises
-    InputError for a layer that forward.js cannot compute.
+    settings. Place 0 is the latent vectors, place i the output of step i, counted from 1. Raises InputError.
     """
     places, steps = {id(generator.inputs[0]): 0}, []
     try:

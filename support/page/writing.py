@@ -11,9 +11,6 @@ from support.labels import labels_of
 from support.outputs.files import write_text
 from support.page import facts, network
 
-PARTS = Path(__file__).parent
-SCRIPTS = ("forward.js", "latents.js", "page.js")
-
 
 def check(generator, about, options):
     """Raises InputError if the step `page` is to come and cannot compute the generator, unless it is None."""
@@ -34,7 +31,7 @@ def build(generator, model, checksum):
     description, numbers = network.pack(network.describe(generator, model))
     description["labels"] = labels_of(generator)
     style = _read("page.css")
-    script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
+    script = '"use strict";\n' + "\n".join(map(_read, ("forward.js", "latents.js", "page.js")))
     parts = {
         # Nothing but this script and this style runs, and nothing is loaded, whatever else gets into the page.
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
@@ -51,7 +48,7 @@ def build(generator, model, checksum):
 
 
 def _read(name):
-    return (PARTS / name).read_text(encoding="utf-8")
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _hash(text):
