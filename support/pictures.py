@@ -53,7 +53,7 @@ def save_labelled(path, images, labels):
 
 
 def save_animation(path, pictures):
-    """Writes at most a hundred of the PNG files `pictures` to `path` as a GIF of ten seconds. Leaves out damaged ones."""
+    """Writes a hundred or fewer of the PNG files `pictures` to `path` as a GIF of ten seconds, without damaged ones."""
     frames = []
     for number in _spread(len(pictures), 100):
         with contextlib.suppress(Exception), Image.open(pictures[number], formats=["PNG"]) as frame:

@@ -121,8 +121,7 @@ def test_the_canvas_shows_the_digits_in_the_colours_of_the_page(page, labelled):
 
 # ---------------------------------------------------------------------------------------------- what one can do with it
 def test_a_typed_number_is_written_by_one_hand(page, labelled):
-    address, generator = labelled
-    page.open(address)
+    page.open(labelled[0])
     assert page.run("find('text').value") == "2026"
     page.run("find('text').select()")
     page.press(*"40 4")

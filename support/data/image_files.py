@@ -26,10 +26,11 @@ def load_images(folder):
         done = f"grey, white ink on black, fitted into {BOX}x{BOX}, centred by mass"
         prepared = f"prepared {len(images):,} images as MNIST's were: {done}"
     classes = tuple(sorted({name.split("/")[0] for name in names + test_names if "/" in name}))
+    own_names = tuple((train / name).relative_to(folder).as_posix() for name in names)
     arrays = {"x_train": np.stack(images[: len(names)]), "y_train": _find_labels(train, names, classes)}
     if test:
         arrays |= {"x_test": np.stack(images[len(names) :]), "y_test": _find_labels(test, test_names, classes)}
-    return dataset_of(arrays, folder, class_names=classes or None, prepared=prepared, file_names=tuple(names))
+    return dataset_of(arrays, folder, class_names=classes or None, prepared=prepared, file_names=own_names)
 
 
 def _find_parts(folder):

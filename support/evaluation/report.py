@@ -65,7 +65,7 @@ def copy_images(folder, source, chosen):
     for place in np.flatnonzero(chosen):
         if source.names:
             copy = folder / source.names[place]
-            copy.parent.mkdir(exist_ok=True)  # a folder of its class
+            copy.parent.mkdir(parents=True, exist_ok=True)  # a folder of its class
             shutil.copyfile(source.path / source.names[place], copy)
         else:
             Image.fromarray(source.images[place]).save(folder / image_name(place, len(chosen)))
