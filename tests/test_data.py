@@ -280,7 +280,7 @@ def test_class_folders(tmp_path, names, labels, train, test):
     found = load_dataset(tmp_path)
     np.testing.assert_array_equal(found.train_images, TRAIN[:3])
     assert found.train_labels.tolist() == labels and found.class_names == tuple(names)
-    assert read_images(tmp_path).names == tuple(f"{name}/a.png" for name in names)
+    assert read_images(tmp_path).names == tuple(f"{train}/{name}/a.png".lstrip("/") for name in names)
     assert (found.test_labels is None) if test is None else (found.test_labels.tolist() == labels[1:2])
 
 
