@@ -68,8 +68,7 @@ class Recipe:
     lookahead: int = 0  # if not 0: every so many iterations, the weights go back by half, see averages.look_back
 
 
-# How the settings were found: benchmarks/results/search.md.
-RECIPES = {
+RECIPES = {  # how the settings were found: benchmarks/results/search.md
     "wgan": Recipe(
         epochs=6, batch_size=16, n_critic=2, learning_rate=3e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
         centred=True, reuse_images=True, choices=10, lookahead=5,
@@ -252,13 +251,13 @@ def build_training(options, total, labels=()):
     critic, generator = quick_layers.quick(critic), quick_layers.quick(generator)  # copies, with the same weights, too
     bounds = clip_bounds(critic, options.clip or math.inf, recipe.clip_scaled)
     clip_weights(critic, bounds, recipe.centred)
-    rates = options.learning_rate, options.learning_rate * recipe.generator_rate
+    rate = options.learning_rate
     return Training(
         critic=critic,
         generator=generator,
         average=average,
-        critic_optimizer=build_optimizer(critic, rates[0], total * options.n_critic, recipe.decay),
-        generator_optimizer=build_optimizer(generator, rates[1], total, recipe.decay),
+        critic_optimizer=build_optimizer(critic, rate, total * options.n_critic, recipe.decay),
+        generator_optimizer=build_optimizer(generator, rate * recipe.generator_rate, total, recipe.decay),
         earlier_weights=averages.copy_weights([critic, generator]) if recipe.lookahead else [],
         bounds=bounds,
         labels=labels,
@@ -343,7 +342,6 @@ def compile_iteration(training, dataset, options):
 
     def iterate(train_images):
         positions, latents, image_classes, seeds = draw_numbers(training, options, classes)
-
         # Line 4. The generator does not change before line 11, so all its images are drawn here, a batch at a time,
         # because batch norm computes with a batch. The tape remembers how they were drawn, and nothing else.
         with tf.GradientTape() as generator_tape:
@@ -358,7 +356,6 @@ def compile_iteration(training, dataset, options):
             update_critic(tape.gradient(loss, critic.trainable_variables))  # lines 5 to 7
             losses.append(loss)
             estimates.append(estimate)
-
         # Line 9. With reuse_images, the images of all critic updates serve again. Otherwise the last batch is new.
         first = 0 if recipe.reuse_images else options.n_critic
         images, last_classes = tf.concat(fakes[first:], axis=0), tf.reshape(image_classes[first:], [-1])
@@ -368,9 +365,7 @@ def compile_iteration(training, dataset, options):
             loss = GENERATOR_LOSSES[recipe.loss](score(critic, images, last_classes))  # line 10
         # The chain rule: how the loss depends on the images, then how these depend on the generator's weights.
         slopes = tf.split(tape.gradient(loss, images), len(fakes[first:]))
-        weights = generator.trainable_variables
-        update_generator(generator_tape.gradient(fakes[first:], weights, output_gradients=slopes))
-
+        update_generator(generator_tape.gradient(fakes[first:], generator.trainable_variables, output_gradients=slopes))
         training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), loss])
         training.iteration.assign_add(1)
         # With several devices: batch norm's statistics, and the sums, become the means of theirs.

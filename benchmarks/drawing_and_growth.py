@@ -50,8 +50,9 @@ def epoch(options, batch=RECIPES["wgan"].batch_size, times=1):
     settings = {"recipe": "wgan", "device": options.device, "batch_size": batch}
     worker = Worker("ours", {"loop": "ours", "settings": settings, "repeats": times})
     milliseconds, _ = worker.measure(max(10, options.iterations * 32 // batch))
+    worker.end()
     images = times * len(load_dataset().train_images)
-    return milliseconds / 1000 * images / (RECIPES["wgan"].n_critic * batch), worker.end()
+    return milliseconds / 1000 * images / (RECIPES["wgan"].n_critic * batch), worker.memory
 
 
 def cases(options):

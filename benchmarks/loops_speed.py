@@ -355,14 +355,13 @@ class Worker:
         """Milliseconds of an iteration: of time, and of CPU time, the mean over a number of them."""
         self.process.stdin.write(f"{iterations}\n")
         self.process.stdin.flush()
-        return self.answer()
+        *pair, self.memory = self.answer()  # the memory is the peak of the process, in MiB
+        return pair
 
     def end(self):
-        """Ends the process. Returns its peak memory in MiB; None on Windows."""
+        """Ends the process."""
         self.process.stdin.close()
-        memory = None if sys.platform == "win32" else self.answer()
         self.process.wait()
-        return memory
 
 
 def serve(about):
@@ -376,11 +375,8 @@ def serve(about):
         start, start_of_cpu = time.perf_counter(), time.process_time()
         run(int(line))
         spent = time.perf_counter() - start, time.process_time() - start_of_cpu
-        print(json.dumps([1000 * seconds / int(line) for seconds in spent]), file=answers)
-    if sys.platform != "win32":
-        import resource
-
-        print(machine.peak_mib(resource.getrusage(resource.RUSAGE_SELF)), file=answers)
+        pair = [1000 * seconds / int(line) for seconds in spent]
+        print(json.dumps([*pair, machine.peak_mib()]), file=answers)
 
 
 def count_weights(network):

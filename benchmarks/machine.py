@@ -37,8 +37,13 @@ def describe(*packages, gpu=False):
     return f"{', '.join(about)}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
 
 
-def peak_mib(usage):
-    """The peak memory in what the module `resource` says about a process."""
+def peak_mib(usage=None):
+    """The peak memory in what the module `resource` says about a process, by default this one; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    usage = usage or resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

@@ -160,7 +160,8 @@ def test_what_is_in_the_way_is_refused_and_nothing_is_changed(name, tmp_path, mo
     assert (snapshot(tmp_path), sorted(tmp_path.rglob("*"))) == before
 
 
-OLD_RUN = several(text("models/training/run.json", '{"about": {}}'), put("models/generator.keras"))
+OLD = put("models/generator.keras"), put("models/number_7.png")
+OLD_RUN = several(text("models/training/run.json", '{"about": {}}'), *OLD)
 NOT_IN_THE_WAY = {
     "files of other names": (several(put("images/notes.txt"), put("images/.lock")), DIGITS),
     "a digit beyond ours": (put("images/digit_00020.png"), DIGITS),
@@ -185,7 +186,7 @@ def test_what_is_not_in_the_way_stays(name, tmp_path, monkeypatch):
         assert snapshot(tmp_path) == before
     for path in tmp_path.rglob("*.json"):  # from now on, the mark alone says what is ours
         path.unlink()
-    with claim(words):
+    with claim(words), claim("write 7 --models-dir models"):
         pass
 
 

@@ -210,14 +210,17 @@ def test_a_second_run_moves_the_first_when_it_saves_and_not_before(train):
     assert status == 0 and "the earlier run in models is now in models/previous" in lines
     assert untouched == [True, True, False, False]
     assert run_in("models/previous") == first
-    second, deeper = run_in("models"), "models/previous/training/checkpoints/step_1_keep.npz"
-    mine = [Path(name) for name in ("models/notes.txt", "models/previous/notes.txt", deeper)]
+    second, names = (
+        run_in("models"),
+        ("notes.txt", "training/checkpoints/step_1_keep.npz", "training/samples/epoch_1 b.png"),
+    )
+    mine = [Path("models/notes.txt"), *(Path("models/previous", name) for name in names)]
     for path in mine:  # the run before that is deleted, except these
         path.write_text("mine")
     status, lines = train("--epochs 1 --seed 3")
     assert status == 0 and "the earlier run in models is now in models/previous-2" in lines
     assert run_in("models/previous-2") == second
-    assert [path for path in Path("models/previous").rglob("*") if path.is_file()] == mine[1:]
+    assert {path for path in Path("models/previous").rglob("*") if path.is_file()} == set(mine[1:])
     assert all(path.read_text() == "mine" for path in mine)
 
 
