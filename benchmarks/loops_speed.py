@@ -360,8 +360,7 @@ class Worker:
 
     def end(self):
         """Ends the process."""
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()  # closes its standard input
 
 
 def serve(about):
@@ -375,8 +374,7 @@ def serve(about):
         start, start_of_cpu = time.perf_counter(), time.process_time()
         run(int(line))
         spent = time.perf_counter() - start, time.process_time() - start_of_cpu
-        pair = [1000 * seconds / int(line) for seconds in spent]
-        print(json.dumps([*pair, machine.peak_mib()]), file=answers)
+        print(json.dumps([*(1000 * seconds / int(line) for seconds in spent), machine.peak_mib()]), file=answers)
 
 
 def count_weights(network):
