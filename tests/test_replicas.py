@@ -155,8 +155,7 @@ def test_two_workers_train_as_one_end_on_a_signal_resume_and_notice_a_loss(small
     with two_workers(folders, *options) as started:
         started[1].send_signal(signal.SIGTERM)
         statuses, errors = finish(started)
-    assert statuses == [143, 143], errors
-    assert "--resume" in errors[0].splitlines()[-1]
+    assert statuses == [143, 143] and "--resume" in errors[0].splitlines()[-1], errors
     assert "epoch 1/" in errors[0] and "epoch 1/" not in errors[1]  # only the chief speaks and writes
     assert [path.name for path in other.iterdir()] == ["state.npz"]
     assert {"generator.keras", "critic.keras"} <= {path.name for path in (chief / "saved_models").iterdir()}
