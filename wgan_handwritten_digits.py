@@ -65,7 +65,7 @@ class Recipe:
     networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
     loss: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of a gradient penalty
-    lookahead: int = 0  # if not 0: every so many iterations, the weights go back by half, see averages.look_back
+    lookahead: int = 0  # after this many iterations, the weights go back by half, see averages.look_back; 0: never
 
 
 RECIPES = {  # how the settings were found: benchmarks/results/search.md
@@ -321,11 +321,9 @@ def compile_iteration(training, dataset, options):
     That is n_critic updates of the critic and one of the generator.
     """
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
-    classes = (
-        np.searchsorted(training.labels, dataset.train_labels)
-        if recipe.conditional
-        else np.zeros(len(dataset.train_images), int)
-    )
+    classes = np.zeros(len(dataset.train_images), int)
+    if recipe.conditional:
+        classes = np.searchsorted(training.labels, dataset.train_labels)
 
     @cluster.update  # with several devices, `gradients` are the means of theirs
     def update_critic(gradients):

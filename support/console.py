@@ -60,15 +60,15 @@ def quoted(words):
 class TrainingProgress:
     """The progress of a training run: a bar on a terminal, and a line an epoch.
 
-    run: a TrainingFolder. total: iterations of the whole run. images: real images per iteration.
+    folder: a TrainingFolder. total: iterations of the whole run. images: real images per iteration.
     """
 
-    def __init__(self, run, total, images):
+    def __init__(self, folder, total, images):
         from tqdm import tqdm
 
-        self.run, self.total, self.images, self.first = run, total, images, run.iterations()
-        self.epochs, self.start = run.about["options"]["epochs"], None
-        self.silent = not run.writes or self.first >= total
+        self.folder, self.total, self.images, self.first = folder, total, images, folder.iterations()
+        self.epochs, self.start = folder.about["options"]["epochs"], None
+        self.silent = not folder.writes or self.first >= total
         self.bar = tqdm(
             total=total * images, initial=self.first * images, unit=" images", unit_scale=True, leave=False,
             disable=self.silent or not on_terminal(),
@@ -83,10 +83,10 @@ class TrainingProgress:
 
     def end_epoch(self, epoch, figures):
         """Prints the line of an epoch. figures: words."""
-        done = self.run.iterations()
+        done = self.folder.iterations()
         left = (time.monotonic() - self.start) * (self.total - done) / max(done - self.first, 1)
         more = f", about {clock(left)} left" if done < self.total else ""
-        self.say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.run.seconds())} so far{more}")
+        self.say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.folder.seconds())} so far{more}")
 
     def say(self, words):
         """Prints words, if there are any, in the process that prints."""

@@ -106,7 +106,7 @@ def _read_description(path):
 
 
 def _foreign(config):
-    """Words for an object in a model's configuration that is not in ALLOWED; None if there is none."""
+    """Words for an object in a model's configuration that is not in ALLOWED; None if all are."""
     # Keras builds every object with a class_name, at any depth, and prefers the class registered as registered_name.
     # It drops the optimizer and the loss when it is asked not to compile.
     waiting = [{key: value for key, value in config.items() if key != "compile_config"}]

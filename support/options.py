@@ -128,6 +128,24 @@ def build_parser(recipes, about="", version=""):
     parser.add_argument("steps", nargs="*", metavar="{" + ",".join(STEPS) + "}", help=steps)
     parser.add_argument("--version", action="version", version=version)
 
+    add_training_options(parser, recipes)
+    add_drawing_options(parser)
+    add = parser.add_argument_group("all steps").add_argument
+    add("--models-dir", type=path, default="saved_models", metavar="DIR",
+        help="folder for models, files of a run, interpolation.*, number_*.png and digits.html "
+        "(default: saved_models)")  # fmt: skip
+    add("--model", type=path, metavar="FILE",
+        help="draw with this .keras file, or with a pretrained generator: wgan or cwgan "
+        "(default: generator.keras in --models-dir)")  # fmt: skip
+    add("--seed", type=whole_number(0, LARGEST_SEED), default=0, metavar="N",
+        help="seed of all random numbers (default: 0)")  # fmt: skip
+    add("--device", choices=("auto", "cpu", "gpu"), default="auto",
+        help="what to compute on; auto: a GPU if TensorFlow finds one (default: auto)")  # fmt: skip
+    return parser
+
+
+def add_training_options(parser, recipes):
+    """Adds the options of the step `train`."""
     add = parser.add_argument_group("train").add_argument
     add("--recipe", choices=tuple(recipes), default="wgan", help="which GAN to train (default: wgan)")
     add("--data", type=path, metavar="PATH",
@@ -157,6 +175,9 @@ def build_parser(recipes, about="", version=""):
         help="also write curves and pictures for TensorBoard, a separate package, to this folder")  # fmt: skip
     add("--summary", action="store_true", help="print the layers of both networks and exit")
 
+
+def add_drawing_options(parser):
+    """Adds the options of the steps that draw with a trained generator."""
     add = parser.add_argument_group("generate").add_argument
     add("--images", type=whole_number(1, 100_000_000), default=25_000, metavar="N",
         help="number of digits to write (default: 25000)")  # fmt: skip
@@ -178,19 +199,6 @@ def build_parser(recipes, about="", version=""):
     add("--lines", type=whole_number(1, 100), default=1, metavar="N",
         help="write the number N times, each time in another handwriting (default: 1)")  # fmt: skip
     add("--transparent", action="store_true", help="write black on transparent paper instead of white on black")
-
-    add = parser.add_argument_group("all steps").add_argument
-    add("--models-dir", type=path, default="saved_models", metavar="DIR",
-        help="folder for models, files of a run, interpolation.*, number_*.png and digits.html "
-        "(default: saved_models)")  # fmt: skip
-    add("--model", type=path, metavar="FILE",
-        help="draw with this .keras file, or with a pretrained generator: wgan or cwgan "
-        "(default: generator.keras in --models-dir)")  # fmt: skip
-    add("--seed", type=whole_number(0, LARGEST_SEED), default=0, metavar="N",
-        help="seed of all random numbers (default: 0)")  # fmt: skip
-    add("--device", choices=("auto", "cpu", "gpu"), default="auto",
-        help="what to compute on; auto: a GPU if TensorFlow finds one (default: auto)")  # fmt: skip
-    return parser
 
 
 # ------------------------------------------------------------------------------------------------------ reading

@@ -34,7 +34,7 @@ def load_images(folder):
 
 
 def _find_parts(folder):
-    """The folders of the training images and of the test images; the latter is None if there is none."""
+    """The folders of the training images and of the test images; None for a missing folder of test images."""
     parts = {path.name.lower(): path for path in folder.iterdir() if path.is_dir() and not HIDDEN.match(path.name)}
     if train := parts.get("train") or parts.get("training"):
         return train, parts.get("test") or parts.get("testing")

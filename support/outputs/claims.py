@@ -50,7 +50,8 @@ class Claim:
     def take(self):
         """Makes the folder if it does not exist, and marks it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        new = [line for line in (EXPLANATION, *self._marked(), *self.kinds) if line not in self._lines()]
+        there = self._lines()
+        new = [line for line in (EXPLANATION, *self._marked(), *self.kinds) if line not in there]
         with open(self.folder / MARK, "a", encoding="utf-8") as mark:  # shards may do it at the same time
             mark.writelines(f"{line}\n" for line in dict.fromkeys(new))
 
@@ -70,9 +71,9 @@ class Claim:
 
 
 def _replaceable(path):
-    """True for what this program writes, a regular file or one of its folders; not for a link or a FIFO."""
+    """True for what this program writes, a regular file or the folder of a run; not for a link or a FIFO."""
     mode = os.lstat(path).st_mode
-    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and path.name in ("training", "previous"))
+    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and path.name == "training")
 
 
 def named(*names):

@@ -126,9 +126,8 @@ def write_folder(options, parts, about):
     the images, in turn; it is empty if there are none.
     """
     folder, total, start = Path(options.images_dir), options.images, time.monotonic()
-    about = json.loads(
-        json.dumps({key: value for key, value in about.items() if value not in (None, ())})
-    )  # as a record returns it
+    about = {key: value for key, value in about.items() if value not in (None, ())}
+    about = json.loads(json.dumps(about))  # as a record returns it
     record, name = {"images": total, **about}, record_name(options.shard)
     earlier = [other for other in read_records(folder).values() if not is_same_set(other, record)]
     replaces = sorted({count for other in earlier for count in (other["images"], *other.get("replaces", ()))})

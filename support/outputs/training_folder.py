@@ -28,7 +28,8 @@ FILES = (
     r"curves\.png|progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?\..*\.partial\..*"
 )
 FOLDERS = ("training/samples", "training/checkpoints", "training", "")
-SOURCES = ("../../wgan_handwritten_digits.py", "../other_gans.py", "../quick_layers.py")  # what decides the weights
+# What decides the weights.
+SOURCES = ("../../wgan_handwritten_digits.py", "../averages.py", "../other_gans.py", "../quick_layers.py")
 
 
 def describe(options, recipe, dataset, version):
