@@ -404,8 +404,9 @@ def train(data, labels=None, options=None, **settings):
             if ends_epoch or signal or folder.is_checkpoint_due():  # saves finite weights only
                 folder.save(generator=training.average, critic=quick_layers.plain(training.critic))
             if ends_epoch:
-                folder.show_epoch(next(draw_digits(training.average, 100, options.seed)))
-                progress.end_epoch(epoch, epoch_figures.in_words(folder.history[-1]))
+                digits = next(draw_digits(training.average, 100, options.seed))
+                folder.show_epoch(digits)
+                progress.end_epoch(epoch, epoch_figures.in_words(folder.history[-1]), digits)
             if signal:
                 raise console.Interrupted(signal, saved=True)
         folder.finish(epoch_figures.real_figures())

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from types import SimpleNamespace
 
 from support.errors import DrawingError, InputError, TrainingError, one_line
+from support.lazy import np
 
 # Signals that end a run. Windows has no SIGHUP, which a closed terminal sends.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -42,6 +44,24 @@ def watch(steps, words, total=None):
 def on_terminal():
     """True if standard error is a terminal."""
     return sys.stderr.isatty()
+
+
+def show_digits(digits, picture):
+    """On a terminal that can, shows digits, uint8 [n, 28, 28], as text. In a notebook, shows the PNG file `picture`."""
+    if "ipykernel" in sys.modules:
+        from IPython.display import Image, display
+
+        display(Image(filename=picture))
+    elif on_terminal() and (sys.stderr.encoding or "").lower().startswith("utf"):
+        for line in half_blocks(digits[: shutil.get_terminal_size().columns // 14]):
+            say(line)
+
+
+def half_blocks(images):
+    """Seven lines of text that show images, uint8 [n, 28, 28], side by side, each 14 characters wide."""
+    ink = images.reshape(-1, 14, 2, 14, 2).mean((2, 4)) > 80
+    characters = np.array(list(" ▄▀█"))[2 * ink[:, ::2] + ink[:, 1::2]]  # the upper pixel, the lower pixel
+    return ["".join(line) for line in characters.swapaxes(0, 1).reshape(7, -1)]
 
 
 def clock(seconds):
@@ -81,12 +101,14 @@ class TrainingProgress:
         self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
         self.bar.update(self.images)
 
-    def end_epoch(self, epoch, figures):
-        """Prints the line of an epoch. figures: words."""
+    def end_epoch(self, epoch, figures, digits):
+        """Prints the line of an epoch, and shows digits, uint8 [n, 28, 28]. figures: words."""
         done = self.folder.iterations()
         left = (time.monotonic() - self.start) * (self.total - done) / max(done - self.first, 1)
         more = f", about {clock(left)} left" if done < self.total else ""
         self.say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.folder.seconds())} so far{more}")
+        if not self.silent:
+            show_digits(digits, self.folder.sample_path(epoch))
 
     def say(self, words):
         """Prints words, if there are any, in the process that prints."""

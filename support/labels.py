@@ -57,6 +57,8 @@ def check_request(options, labels):
     known = labels or DIGITS
     if missing := set(options.digits or ()) - set(known):
         raise InputError(f"--digits: there is no {min(missing)}; this generator draws {write_labels(known)}")
+    if options.folders and not (labels or options.digits):
+        raise InputError("--folders: this generator has no labels; use --model cwgan, or give --digits")
     if "write" in options.steps and not labels:
         advice = "train one with --recipe cwgan, or use --model cwgan"
         raise InputError(f"write: this generator has no labels, so it cannot be asked for a digit; {advice}")

@@ -19,7 +19,7 @@ TRAINING = (
 # The steps that use an option. An option that is not listed belongs to all steps.
 USED_BY = {
     **dict.fromkeys(TRAINING.split(), ("train",)),
-    **dict.fromkeys(["images", "digits", "images_dir", "npz", "shard"], ("generate",)),
+    **dict.fromkeys(["images", "digits", "images_dir", "folders", "npz", "shard"], ("generate",)),
     **dict.fromkeys(["walk", "frames"], ("interpolate",)),
     **dict.fromkeys(["lines", "transparent"], ("write",)),
     "model": STEPS[1:],
@@ -186,6 +186,8 @@ def add_drawing_options(parser):
         "draws more digits, and a classifier keeps those that it is sure of (default: all)")  # fmt: skip
     add("--images-dir", type=path, metavar="DIR",
         help="folder for the PNG files (default: generated_images; with --npz: no PNG files)")  # fmt: skip
+    add("--folders", action="store_true",
+        help="write a folder of images for each label, as Keras and torchvision read them")  # fmt: skip
     add("--npz", type=array_path, metavar="FILE.npz", help="write the digits to this file, as x_train and y_train")
     add("--shard", type=shard, metavar="I/N",
         help="write only part I of N; N processes, on one or several machines, write all images")  # fmt: skip
@@ -275,7 +277,7 @@ def check_steps(options, given):
 
 def check_drawing(options):
     """Sets the folder of images. Raises InputError if the options of `generate` contradict each other."""
-    if not options.images_dir and not options.npz:
+    if not options.images_dir and (options.folders or not options.npz):
         options.images_dir = "generated_images"
     if options.shard and options.steps != ("generate",):
         raise InputError("--shard works with the step 'generate' only: train first, then start the shards")

@@ -27,6 +27,7 @@ def generate(generator, about, options):
     """Writes the digits, or the shard's part of them, as PNG files or as an array. about: kept beside them."""
     labels, numbers = labels_of(generator), digit_images.part_of(options.images, options.shard)
     about = {**about, "seed": options.seed, "digits": options.digits, "labels": options.digits or labels}
+    about["folders"] = options.folders or None
     if options.digits and not labels:
         say("this generator has no labels: draws digits, and keeps those that the classifier is sure of")
         about["labels_by"] = "classifier"

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from support import console
@@ -123,3 +124,19 @@ def test_the_next_steps_are_commands_that_work(monkeypatch, capsys):
     assert "evaluate" not in said("train", "generate", data="fashion")  # the figures compare with MNIST
     monkeypatch.setattr(os, "name", "nt")
     assert 'evaluate_digits.py "my images"' in said("generate", images_dir="my images")
+
+
+def test_a_terminal_that_can_shows_digits_as_text(monkeypatch, tmp_path):
+    digits = np.zeros((100, 28, 28), np.uint8)
+    digits[1, :2, :2], digits[1, 2:4, 2:4], digits[1, 24:, 26:] = 255, 255, 255
+    shown = {}
+    for encoding, terminal in (("utf-8", True), ("ascii", True), ("utf-8", False)):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding)
+        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setenv("COLUMNS", "30")
+        console.show_digits(digits, tmp_path / "none.png")
+        stream.flush()
+        shown[encoding, terminal] = stream.buffer.getvalue().decode(encoding).splitlines()
+    assert shown.pop(("utf-8", True)) == [" " * 14 + "▀▄" + " " * 12, *[" " * 28] * 5, " " * 27 + "█"]
+    assert list(shown.values()) == [[], []]

@@ -338,6 +338,32 @@ def test_an_array_of_digits_and_labels(generate):
     np.testing.assert_array_equal(array.images, folder.images)
 
 
+def test_class_folders_are_read_as_labels_completed_and_not_replaced(generate, program):
+    generate("--images 30 --digits 7,7,3 --images-dir images --folders", "labelled")
+    found = sorted(Path("images").rglob("*.png"))
+    assert len(found) == 30 and not Path("images/labels.csv").exists()
+    read = read_images("images")
+    assert [name[:2] for name in read.names] == ["3/"] * 10 + ["7/"] * 20 and read.labels.tolist() == [3] * 10 + [
+        7
+    ] * 20
+    generate("--images 30 --digits 7,7,3 --images-dir flat", "labelled")
+    assert {path.name: path.read_bytes() for path in found} == digits("flat")
+    record = Path("images/digits.json")
+    record.write_text(record.read_text().replace('"complete": true', '"complete": false'))
+    with pytest.raises(InputError, match="not all of its 30 images are there; .* --folders"):
+        read_images("images")
+    generate("--images 30 --digits 7,7,3 --images-dir images --folders", "labelled")
+    for words in (
+        "--images 20 --folders --images-dir images",
+        "--images 30 --images-dir images",
+        "--folders --images-dir flat",
+    ):
+        assert "holds other digits, and class folders are not replaced" in generate(words, "labelled", status=2)
+    assert "--folders: this generator has no labels" in generate("--folders", status=2)
+    put("mine/7/a.png")(Path())
+    assert "mine/7: is in the way" in generate("--folders --images-dir mine", "labelled", status=2)
+
+
 def test_a_disk_that_is_too_small_for_the_digits_is_found_before(generate, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4 * 2**20))
     line = generate("--images 1025", status=2)

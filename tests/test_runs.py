@@ -120,7 +120,9 @@ def test_ctrl_c_on_a_terminal_saves_and_the_printed_command_resumes(finished, ti
     status, printed = run_until(b"epoch 1/6, ", press_ctrl_c, *command, cwd=tmp_path, terminal=True)
     assert status == 130, printed
     assert re.search(r"epoch 1/6: .*%.* images/s\]", printed), "no bar"
-    [last] = [line for line in re.split(r"[\r\n]+", printed) if "stopped by" in line]
+    lines = [line.rpartition("\x1b[A")[2] for line in re.split(r"[\r\n]+", printed)]
+    assert len([line for line in lines if re.fullmatch("[ ▄▀█]{112}", line) and line.strip()]) > 2, printed
+    [last] = [line for line in lines if "stopped by" in line]
     assert last.startswith("wgan_handwritten_digits: stopped by SIGINT; resume with: python ")
     assert models.load_generator(tmp_path / "saved_models/generator.keras")
     _, *command = shlex.split(last.partition("resume with: ")[2])

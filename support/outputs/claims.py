@@ -71,9 +71,9 @@ class Claim:
 
 
 def _replaceable(path):
-    """True for what this program writes, a regular file or the folder of a run; not for a link or a FIFO."""
+    """True for what this program writes, a regular file, the folder of a run or a class folder; not for a link."""
     mode = os.lstat(path).st_mode
-    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and path.name == "training")
+    return stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and (path.name == "training" or path.name.isdecimal()))
 
 
 def named(*names):
@@ -128,7 +128,7 @@ def of_run(options, labelled):
         check_new_file(options.npz, "--npz")
     if "generate" in steps and options.images_dir:
         digit_images.check_space(options)
-        found.append(Claim(options.images_dir, {"digits": digit_images.names_of(options, labelled)}, "--images-dir"))
+        found.append(Claim(options.images_dir, digit_images.names_of(options, labelled), "--images-dir"))
     if "train" in steps:
         found += of_training(options)
     if "interpolate" in steps:

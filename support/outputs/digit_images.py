@@ -27,6 +27,12 @@ def image_name(number, total):
     return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
 
 
+def image_path(number, record):
+    """The path of image `number` of a record's set, relative to the folder of the set."""
+    name, labels = image_name(number, record["images"]), record.get("labels")
+    return f"{labels[number % len(labels)]}/{name}" if record.get("folders") else name
+
+
 def is_one_of(name, total):
     """True if `name` is the name of an image in a set of `total`."""
     number = re.fullmatch(r"digit_(\d+)\.png", name, re.ASCII)
@@ -52,13 +58,13 @@ def check_space(options):
 
 
 def names_of(options, labelled):
-    """A test whether a file has a name that a run writes to the folder of images. labelled: with labels."""
+    """Tests whether a file has a name that a run writes to the folder of images, by kind. labelled: with labels."""
 
     def has_our_name(name):
         record = re.fullmatch(RECORDS, name, re.ASCII)
         return is_one_of(name, options.images) or record or (labelled and name == LABELS)
 
-    return has_our_name
+    return {"digits": has_our_name} | ({"class folders": str.isdecimal} if options.folders else {})
 
 
 # ------------------------------------------------------------------------------------------------------ records
@@ -89,6 +95,8 @@ def check_complete(folder):
     words += ["--seed", record.get("seed", 0), "--model", record.get("model", "FILE")]
     if record.get("digits"):
         words += ["--digits", ",".join(map(str, record["digits"]))]
+    if record.get("folders"):
+        words.append("--folders")
     if name != "digits.json":
         parts = int(re.findall(r"\d+", name)[1])
         names = [record_name((part, parts)) for part in range(1, parts + 1)]
@@ -102,7 +110,7 @@ def check_complete(folder):
 def find_record(folder, names):
     """The record of the images `names` in a folder; {} if it does not cover all of them."""
     for record in read_records(folder).values():
-        if all(is_one_of(name, record["images"]) for name in names):
+        if all(is_one_of(name.rpartition("/")[2], record["images"]) for name in names):
             return record
     return {}
 
@@ -130,18 +138,26 @@ def write_folder(options, parts, about):
     about = json.loads(json.dumps(about))  # as a record returns it
     record, name = {"images": total, **about}, record_name(options.shard)
     earlier = [other for other in read_records(folder).values() if not is_same_set(other, record)]
+    if any(other.get("folders") or record.get("folders") for other in earlier):
+        raise InputError(
+            f"{folder}: holds other digits, and class folders are not replaced; choose another --images-dir"
+        )
     replaces = sorted({count for other in earlier for count in (other["images"], *other.get("replaces", ()))})
     if not record.get("labels") and any(other.get("labels") for other in earlier):
         (folder / LABELS).unlink(missing_ok=True)
     write_json(folder / name, {**record, "complete": False, "replaces": replaces})
     remove_earlier_sets(folder, record, replaces)
     numbers = part_of(total, options.shard)
+    for label in set(about["labels"]) if options.folders else ():
+        (folder / str(label)).mkdir(exist_ok=True)
     images = (png for part in parts for png in tf.io.encode_png(part[..., None]).numpy())
     with naming(folder):
         for number, png in zip(watch(numbers, "writing digits"), images, strict=True):
-            with open(folder / image_name(number, total), "wb") as file:
+            with open(folder / image_path(number, record), "wb") as file:
                 file.write(png)
-    if about.get("labels") and numbers.start == 0:  # shards do not write the same file at the same time
+    if (
+        about.get("labels") and not options.folders and numbers.start == 0
+    ):  # shards do not write the same file at the same time
         write_labels(folder / LABELS, total, about["labels"])
     write_json(folder / name, {**record, "complete": True})
     say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {clock(time.monotonic() - start)}")
