@@ -9,7 +9,7 @@ from pathlib import Path
 from support.console import say
 from support.labels import labels_of
 from support.outputs.files import write_text
-from support.page import facts, network
+from support.page import facts, images, network
 
 
 def check(generator, about, options):
@@ -30,8 +30,8 @@ def build(generator, model, checksum):
     """The page, as text. Equal arguments give the same text. model, checksum: the path of the file, and its SHA-256."""
     description, numbers = network.pack(network.describe(generator, model))
     description["labels"] = labels_of(generator)
-    style = _read("page.css")
-    script = '"use strict";\n' + "\n".join(map(_read, ("forward.js", "latents.js", "page.js")))
+    style, folder = _read("page.css"), Path(model).parent
+    script = '"use strict";\n' + "\n".join(map(_read, ("forward.js", "latents.js", "page.js", "game.js")))
     parts = {
         # Nothing but this script and this style runs, and nothing is loaded, whatever else gets into the page.
         "policy": f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
@@ -42,6 +42,8 @@ def build(generator, model, checksum):
         "about": facts.describe(generator, model, checksum),
         "network": json.dumps(description, separators=(",", ":")).replace("<", "\\u003c"),
         "weights": base64.b64encode(numbers).decode(),
+        "real": images.real_digits(folder, description["labels"]),
+        "epochs": json.dumps(images.epochs(folder)),
     }
     # In one pass: what is inserted is not searched.
     return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _read("page.html"))
