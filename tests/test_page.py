@@ -2,15 +2,19 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support import device
+from support.data import load_dataset
 from support.lazy import keras
 from support.models import PRETRAINED, load_generator, save_model
 from support.options import options_from
@@ -32,7 +36,7 @@ RECORD = {
 
 
 class Reader(HTMLParser):
-    """What a page contains: tags with their attributes; texts by the tag, or its type, that they follow."""
+    """What a page contains: tags with their attributes; texts by the tag, or the id of a script, that they follow."""
 
     def __init__(self, text):
         super().__init__()
@@ -41,7 +45,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
-        self.inside = dict(attributes).get("type", tag)
+        self.inside = dict(attributes).get("id", tag) if tag == "script" else tag
 
     def handle_endtag(self, tag):
         self.inside = None
@@ -74,15 +78,15 @@ def test_it_is_one_file_whose_policy_allows_its_own_script_and_style_alone(gener
         checksum = base64.b64encode(hashlib.sha256(page.texts[kind].encode()).digest()).decode()
         assert rules[f"{kind}-src"] == f"'sha256-{checksum}'"
     assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "base-uri", "form-action"}
-    assert not re.search(r"https?:|//[a-z]+\.", text.replace(page.texts["text/plain"], ""))
-    assert json.loads(page.texts["application/json"])["labels"] == list(range(10))
+    assert not re.search(r"https?:|//[a-z]+\.", text.replace(page.texts["weights"], "").replace(page.texts["real"], ""))
+    assert json.loads(page.texts["network"])["labels"] == list(range(10))
     assert page_of(generator)[0] == text, "equal generators give equal pages"
 
 
 def test_it_contains_the_weights_in_two_bytes_each():
     generator = wgan.build_generator()
     _, page = page_of(generator)
-    assert len(base64.b64decode(page.texts["text/plain"])) < 2.05 * generator.count_params()
+    assert len(base64.b64decode(page.texts["weights"])) < 2.05 * generator.count_params()
 
 
 @pytest.mark.parametrize("recipe", wgan.RECIPES)
@@ -96,6 +100,34 @@ def test_the_demo_is_the_page_of_the_pretrained_generator_of_cwgan():
     path = PRETRAINED["cwgan"]
     page = build(load_generator(path), str(path), hashlib.sha256(path.read_bytes()).hexdigest())
     assert (ROOT / "docs/demo.html").read_text(encoding="utf-8") == page
+
+
+def test_real_digits_are_in_it_unless_the_run_learned_something_else(generator, tmp_path):
+    model = tmp_path / "generator.keras"
+    real = base64.b64decode(page_of(generator, model)[1].texts["real"])
+    test_images = load_dataset().test_images
+    digits = np.frombuffer(real, np.uint8).reshape(200, 28, 28)
+    assert len({digit.tobytes() for digit in digits} & {image.tobytes() for image in test_images}) == 200
+    (tmp_path / "training").mkdir()
+    record = {"about": {"data": {"sha256": "abc"}, "options": {"latent_dim": 16}}}
+    (tmp_path / "training/run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert page_of(generator, model)[1].texts.get("real") is None
+    labelled = wgan.build_generator(64, labels=(3, 12))
+    assert page_of(labelled)[1].texts.get("real") is None
+
+
+def test_it_has_the_pictures_of_at_most_twelve_epochs_of_its_run(generator, tmp_path):
+    samples = tmp_path / "training/samples"
+    samples.mkdir(parents=True)
+    for epoch in range(1, 31):
+        Image.new("L", (560, 560), epoch).save(samples / f"epoch_{epoch:04d}.png")
+    (samples / "epoch_0030.png").write_bytes(b"damaged")
+    epochs = json.loads(page_of(generator, tmp_path / "generator.keras")[1].texts["epochs"])
+    assert len(epochs) == 11 and epochs[0]["epoch"] == 1
+    for picture in epochs:
+        shown = Image.open(io.BytesIO(base64.b64decode(picture["png"])))
+        assert shown.size == (280, 280) and shown.getpixel((9, 9)) == picture["epoch"]
+    assert page_of(generator)[1].texts["epochs"] == "[]"
 
 
 # --------------------------------------------------------------------------------------------- what it says of a run
@@ -128,7 +160,7 @@ def test_a_record_may_lack_anything_or_contain_anything(generator, tmp_path):
         record["about"] = {"options": {"latent_dim": 16, "recipe": value, "seed": value}, "data": value}
         words(tmp_path, generator, record, figures={"sha256": "abc", "figures": value, "real": {"recall": value}})
         text, page = page_of(generator, tmp_path / "<b>generator.keras", "abc")
-        assert [tag for tag, _ in page.tags].count("script") == 3 and "<b>" not in text
+        assert [tag for tag, _ in page.tags].count("script") == 5 and "<b>" not in text
         text.encode("utf-8")  # can be written
 
 
@@ -187,7 +219,7 @@ def test_what_a_page_cannot_compute_is_one_line_and_nothing_is_written(words, pr
 
 def test_the_command_writes_it_and_replaces_its_own_page_not_that_of_the_user(program, tmp_path):
     status, lines = program("page --model wgan --models-dir out")
-    assert status == 0 and "digits.html (1.6 MB)" in lines[-1]
+    assert status == 0 and "digits.html (1.8 MB)" in lines[-1]
     text = (tmp_path / "out/digits.html").read_text(encoding="utf-8")
     assert "170 epochs" in text and "Fréchet distance ↓" in text
     (tmp_path / "out/digits.html").write_text(text[:1000], encoding="utf-8")  # damaged, but ours

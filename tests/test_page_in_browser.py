@@ -1,11 +1,13 @@
 """The page digits.html in a real browser. Skipped if there is no Chromium."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from browser import browser, find_browser
 from PIL import Image
+from scipy.stats import binom
 
 import wgan_handwritten_digits as wgan
 from support import device
@@ -189,17 +191,66 @@ def test_the_walk_goes_from_one_digit_to_the_other(page, labelled):
     assert page.run(walk)[2] != end
 
 
+def test_a_round_of_the_game_by_keyboard(page, labelled):
+    page.open(labelled[0])
+    marks = "cards().map((card) => card.getAttribute('aria-pressed'))"
+    pixels = "cards().map((card) => shown.get(card.querySelector('canvas'))[0][0].join())"
+    real = "new Set(real.map((image) => image.join()))"
+    assert page.run(f"{pixels}.map((image, i) => {real}.has(image) !== isDrawn[i])") == [True] * 10
+    page.run("cards()[0].focus()")
+    page.press(" ", "Tab", "Enter", "Tab", " ", " ")
+    assert page.run(marks) == ["true", "true", *["false"] * 8]
+    drawn = page.run("isDrawn")
+    right = sum(mark == is_drawn for mark, is_drawn in zip([True, True, *[False] * 8], drawn, strict=True))
+    page.run("find('answer').focus()")
+    page.press("Enter")
+    words = page.run("find('score').textContent")
+    assert words.startswith(f"{right} of 10 right. In all rounds: {right} of 10. ")
+    chance = binom.sf(right - 1, 10, 0.5)
+    assert f"a probability of {100 * chance:.1f} %" in words
+    names = page.run("cards().map((card) => card.getAttribute('aria-label'))")
+    assert names[0] == f"digit 1 of 10: {'network ✓' if drawn[0] else 'person ✗'}"
+    page.run("cards()[5].click()")
+    assert page.run(marks)[5] == "false", "the round is over"
+    page.press("Enter")
+    assert page.run(marks) == ["false"] * 10 and page.run("find('answer').textContent") == "Show the answer"
+    page.run("for (let i = 0; i < 30; i++) { startRound(); showAnswer(); }")
+    assert re.search(r"In all rounds: \d+ of 310\. ", page.run("find('score').textContent"))
+    assert page.problems == []
+
+
+def test_the_slider_and_the_button_show_the_epochs(page, tmp_path):
+    samples = tmp_path / "training/samples"
+    samples.mkdir(parents=True)
+    for epoch in (1, 2, 3):
+        Image.new("L", (560, 560), 80 * epoch).save(samples / f"epoch_{epoch:04d}.png")
+    path = tmp_path / "digits.html"
+    path.write_text(build(wgan.build_generator(), tmp_path / "generator.keras", "0" * 64), encoding="utf-8")
+    page.open(path.as_uri())
+    words = "find('epoch-note').textContent"
+    assert page.run(words) == "After epoch 3"
+    page.run("find('epoch').focus()")
+    page.press("Home")
+    assert page.run(words) == "After epoch 1"
+    picture = page.run("find('epoch-picture').decode().then(() => find('epoch-picture').naturalWidth)")
+    assert picture == 280
+    page.run("find('play').click()")
+    page.wait_for(f"{words} === 'After epoch 3' && find('play').textContent === 'Play'")
+    assert page.problems == [] and page.requests[0] == path.as_uri()
+    assert all(address.startswith("data:") for address in page.requests[1:])
+
+
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(page, labelled):
     page.open(labelled[0])
     page.wait_for("find('digits-note').textContent.startsWith('Drawn in')")
     reached = []
-    for _ in range(10):
+    for _ in range(21):
         page.press("Tab")
-        reached.append(page.run("document.activeElement.id"))
+        reached.append(page.run("document.activeElement.id || document.activeElement.className"))
         assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert reached == [
-        "text", "write-again", "save-writing", "draw-again", "save-digits", "start", "end", "walk-again", "save-walk",
-        "part",
+        "text", "write-again", "save-writing", "draw-again", "save-digits", *["card"] * 10, "answer", "start", "end",
+        "walk-again", "save-walk", "part",
     ]  # fmt: skip
     page.run("find('draw-again').focus()")
     before = page.run("Array.from(shown.get(find('digits'))[0][99])")
@@ -234,6 +285,7 @@ def test_no_text_is_cut_off(page, width, tmp_path):
     page.open(path.as_uri())
     page.run("document.querySelectorAll('[hidden]').forEach((part) => (part.hidden = false))")
     page.run("document.querySelector('details').open = true")
+    page.run("showAnswer()")
     assert page.run("document.documentElement.scrollWidth") <= width
     outside = f"part.getBoundingClientRect().right > {width} + 0.5"
     cut = "part.clientWidth && part.scrollWidth > part.clientWidth + 1"

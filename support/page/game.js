@@ -24,7 +24,8 @@ function randomBelow(limit) {
 function startRound() {
   isDrawn = Array.from({ length: ROUND }, () => Math.random() < 0.5);
   answered = false;
-  const drawn = drawEach(isDrawn.map(() => labelled(normalNumbers(newSeed(), network.latent), randomBelow(labels.length))));
+  const latents = isDrawn.map(() => normalNumbers(newSeed(), network.latent));
+  const drawn = drawEach(latents.map((latent) => labelled(latent, randomBelow(labels.length))));
   const order = [...real.keys()].sort(() => Math.random() - 0.5);
   cards().forEach((card, i) => {
     show(card.querySelector("canvas"), [isDrawn[i] ? drawn[i] : real[order[i]]], 1);
@@ -110,7 +111,8 @@ function startGame() {
   }
   if (epochs.length) {
     find("learning").hidden = false;
-    find("epoch").max = find("epoch").value = epochs.length - 1;
+    find("epoch").max = epochs.length - 1;
+    find("epoch").value = epochs.length - 1;
     listen("epoch", "input", showEpoch);
     listen("play", "click", play);
     showEpoch();
