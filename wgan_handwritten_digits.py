@@ -57,7 +57,7 @@ class Recipe:
     clip: float | None = None  # half width of the critic's boxes; None: the weights are not clipped
     clip_scaled: bool = False  # the box of each layer is in proportion to its He initialisation, see clip_bounds
     centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
-    generator_rate: float = 1.0  # the learning rate of the generator is this times the critic's
+    generator_rate: float = 1.0  # the generator's learning rate / the critic's
     decay: bool = True  # the learning rates fall linearly to a fiftieth
     reuse_images: bool = False  # the generator's update uses the images of the critic's updates, no new ones
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
@@ -65,7 +65,7 @@ class Recipe:
     networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
     loss: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of a gradient penalty
-    lookahead: int = 0  # after this many iterations, the weights go back by half, see averages.look_back; 0: never
+    lookahead: int = 0  # every so many iterations, both networks go halfway back, see averages.look_back; 0: never
 
 
 RECIPES = {  # how the settings were found: benchmarks/results/search.md
@@ -208,8 +208,8 @@ def clip_weights(critic, bounds, centred):
     """Clips every trainable variable of the critic to its box (line 7 of algorithm 1 of the paper).
 
     Centred: before that, the weights of each filter and unit are shifted to a mean of zero. Without the shift, a
-    unit responds most strongly if all its weights have one sign: it measures how much ink there is. That varies so much
-    between batches that its noise hides the shapes.
+    unit responds most strongly if all its weights have one sign: it measures how much ink there is. The amount
+    of ink varies so much between batches that it hides the shapes.
     """
     for variable, bound in zip(critic.trainable_variables, bounds, strict=True):
         value = variable.value
@@ -247,8 +247,8 @@ def build_training(options, total, labels=()):
     recipe = RECIPES[options.recipe]
     keras.utils.set_random_seed(options.seed)  # the initial weights depend on this alone
     critic, generator = build_networks(options, labels)
-    average = generator  # begins with the same weights
-    critic, generator = quick_layers.quick(critic), quick_layers.quick(generator)  # copies, with the same weights, too
+    average = generator  # training changes copies with faster layers, which begin with the same weights
+    critic, generator = quick_layers.quick(critic), quick_layers.quick(generator)
     bounds = clip_bounds(critic, options.clip or math.inf, recipe.clip_scaled)
     clip_weights(critic, bounds, recipe.centred)
     rate = options.learning_rate
@@ -267,7 +267,7 @@ def build_training(options, total, labels=()):
 
 
 def build_optimizer(network, rate, updates, decay):
-    """RMSprop without momentum, which would reuse gradients computed against an older version of the other network.
+    """RMSprop, without momentum: momentum would reuse gradients that an older version of the other network gave.
 
     decay: the learning rate falls linearly from `rate` to a fiftieth of it in this number of updates.
     """
@@ -281,27 +281,27 @@ def build_optimizer(network, rate, updates, decay):
 def draw_numbers(training, options, classes):
     """The random numbers of an iteration, a function of the seed and the iteration alone.
 
-    classes: int [images], for each training image the number of its label among training.labels, 0 without labels.
+    classes: int [images], for each training image the position of its label in training.labels, 0 without labels.
     Returns positions of real images, int [n, batch]; latent vectors, normal, float32 [n, batch, latent_dim]; classes of
-    both, int [n, batch]; n_critic + 1 seeds. n is n_critic if recipe.reuse_images. Otherwise it is n_critic + 1, and
-    the last batch is for the generator's update. With several devices, each gets its share of every batch.
+    both, int [n, batch]; n_critic + 1 seeds, for dropout and the penalty in each update. n is n_critic if
+    recipe.reuse_images, otherwise n_critic + 1: the last batch is for the generator. Several devices share each batch.
     """
     recipe = RECIPES[options.recipe]
     batches = options.n_critic if recipe.reuse_images else options.n_critic + 1
     seed = randomness.fold_in(tf.constant([options.seed, 0]), training.iteration)
-    for_real, for_latents, for_others = randomness.split(seed, 3)
+    for_real, for_latents, for_updates = randomness.split(seed, 3)
     positions = randomness.integers([batches, options.batch_size], for_real, len(classes))
     latents = randomness.normal([batches, options.batch_size, options.latent_dim], for_latents)
     image_classes = tf.gather(classes, positions)
     if recipe.conditional:  # compare real sevens with generated sevens: in their latents, number 7 becomes the largest
         latents = set_choice(latents, image_classes, len(training.labels))
-    seeds = cluster.own_seeds(randomness.split(for_others, options.n_critic + 1))
+    seeds = cluster.own_seeds(randomness.split(for_updates, options.n_critic + 1))
     return cluster.share(positions), cluster.share(latents), cluster.share(image_classes), seeds
 
 
 def score(critic, images, classes):
     """The critic's score of each image, float64 [n]. cwgan: its score for the class of the image."""
-    scores = tf.gather(critic(images, training=True), classes, batch_dims=1)
+    scores = tf.gather(critic(images, training=True), classes, batch_dims=1)  # one column of each row
     return tf.cast(scores, tf.float64)  # bfloat16, in which some CPUs compute them, is too coarse for a mean
 
 
@@ -316,16 +316,13 @@ def critic_loss_and_estimate(critic, recipe, real, fake, classes, seed):
 
 
 def compile_iteration(training, dataset, options):
-    """A function without arguments that does one iteration, lines 2 to 11 of algorithm 1, in one compiled call.
-
-    That is n_critic updates of the critic and one of the generator.
-    """
+    """A compiled function without arguments: lines 2 to 11 of algorithm 1, n_critic critic updates, a generator update."""
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
     classes = np.zeros(len(dataset.train_images), int)
     if recipe.conditional:
         classes = np.searchsorted(training.labels, dataset.train_labels)
 
-    @cluster.update  # with several devices, `gradients` are the means of theirs
+    @cluster.update  # compiles the function; with several devices, it gets the mean of their gradients
     def update_critic(gradients):
         training.critic_optimizer.apply(gradients, critic.trainable_variables)  # line 6
         clip_weights(critic, training.bounds, recipe.centred)  # line 7
@@ -340,8 +337,8 @@ def compile_iteration(training, dataset, options):
 
     def iterate(train_images):
         positions, latents, image_classes, seeds = draw_numbers(training, options, classes)
-        # Line 4. The generator does not change before line 11, so all its images are drawn here, a batch at a time,
-        # because batch norm computes with a batch. The tape remembers how they were drawn, and nothing else.
+        # Line 4. The generator does not change before line 11, so all its images are drawn here. Each batch is drawn
+        # separately, because batch norm uses the statistics of its batch. The tape records only this, for line 11.
         with tf.GradientTape() as generator_tape:
             fakes = [generator(batch, training=True) for batch in tf.unstack(latents)]
 
@@ -358,13 +355,13 @@ def compile_iteration(training, dataset, options):
         first = 0 if recipe.reuse_images else options.n_critic
         images, last_classes = tf.concat(fakes[first:], axis=0), tf.reshape(image_classes[first:], [-1])
         quick_layers.seed_dropout(critic, seeds[-1])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:  # for the images, not for the critic's weights
             tape.watch(images)
-            loss = GENERATOR_LOSSES[recipe.loss](score(critic, images, last_classes))  # line 10
-        # The chain rule: how the loss depends on the images, then how these depend on the generator's weights.
-        slopes = tf.split(tape.gradient(loss, images), len(fakes[first:]))
+            own_loss = GENERATOR_LOSSES[recipe.loss](score(critic, images, last_classes))
+        # Line 10, by the chain rule: how the loss depends on the images, and these on the generator's weights.
+        slopes = tf.split(tape.gradient(own_loss, images), len(fakes[first:]))
         update_generator(generator_tape.gradient(fakes[first:], generator.trainable_variables, output_gradients=slopes))
-        training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), loss])
+        training.sums.assign_add([tf.reduce_mean(estimates), tf.reduce_mean(losses), own_loss])
         training.iteration.assign_add(1)
         # With several devices: batch norm's statistics, and the sums, become the means of theirs.
         cluster.average([*generator.non_trainable_variables, *training.average.non_trainable_variables, training.sums])
@@ -381,27 +378,30 @@ def train(data, labels=None, options=None, **settings):
     values are no longer finite, and Interrupted, with a checkpoint saved, after Ctrl-C or SIGTERM.
     """
     options = options_from(settings, RECIPES, options)
-    cluster.start(options, training=True)  # TensorFlow
+    cluster.start(options, training=True)  # imports TensorFlow
     dataset, recipe = as_dataset(data, labels), RECIPES[options.recipe]
-    epoch_length = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
-    total = options.epochs * epoch_length
-    with cluster.strategy().scope():
+    # In an epoch, the critic sees as many real images as there are, drawn at random.
+    epoch_iterations = math.ceil(len(dataset.train_images) / (options.batch_size * options.n_critic))
+    total = options.epochs * epoch_iterations
+    with cluster.strategy().scope():  # no effect on one device
         training = build_training(options, total, labels_to_learn(dataset, options, recipe))
     iterate = compile_iteration(training, dataset, options)
-    measure = epoch_figures.prepare(training.average, dataset, options.seed)  # how good are the digits?
+    measure = epoch_figures.prepare(training.average, dataset, options.seed)  # the Fréchet distance, for MNIST
 
+    # Nobody else writes to the folder, and nothing of the user's is overwritten. The first Ctrl-C is only noted.
     with claims.claimed(claims.of_training(options)), console.signals_noted() as signals:
         folder = training_folder.TrainingFolder(options, recipe, dataset, training, VERSION)
         folder.begin(total)  # with --resume, restores the newest checkpoint
         progress = console.TrainingProgress(folder, total, options.batch_size * options.n_critic)
-        for done in range(folder.iterations() + 1, total + 1):  # line 1
+        for done in range(folder.iterations() + 1, total + 1):  # line 1, but with an end
             iterate()
-            epoch, ends_epoch = math.ceil(done / epoch_length), done % epoch_length == 0
+            epoch, ends_epoch = math.ceil(done / epoch_iterations), done % epoch_iterations == 0
             progress.update(epoch)
+            # Ctrl-C, here or on another machine. It takes time to ask the others.
             signal = cluster.any_signal(signals.asked, ask_others=done % 10 == 0 or done == total)
             if ends_epoch:
-                folder.add_epoch(epoch_length, measure())
-            if ends_epoch or signal or folder.is_checkpoint_due():  # saves finite weights only
+                folder.add_epoch(epoch_iterations, measure())
+            if ends_epoch or signal or folder.is_checkpoint_due():  # or TrainingError, if weights are not finite
                 folder.save(generator=training.average, critic=quick_layers.plain(training.critic))
             if ends_epoch:
                 digits = next(draw_digits(training.average, 100, options.seed))
