@@ -316,7 +316,7 @@ def critic_loss_and_estimate(critic, recipe, real, fake, classes, seed):
 
 
 def compile_iteration(training, dataset, options):
-    """A compiled function without arguments: lines 2 to 11 of algorithm 1, n_critic critic updates, a generator update."""
+    """A compiled function without arguments: an iteration, lines 2 to 11 of algorithm 1."""
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
     classes = np.zeros(len(dataset.train_images), int)
     if recipe.conditional:
