@@ -71,6 +71,8 @@ def find_generator(options):
 def load_generator(path):
     """The generator in a .keras file. Raises ModelError. No code in the file is run."""
     found, hint = kind(path), "train a generator first, or name one with --model"
+    if path in PRETRAINED.values():
+        hint = "it comes with the repository: git checkout saved_models/pretrained"
     if found != "file":
         raise ModelError(f"{path}: {found}; {hint}")
     if not str(path).endswith(".keras"):  # by other names, Keras reads other formats, and runs code in them

@@ -4,13 +4,14 @@ import json
 import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import wgan_handwritten_digits as wgan
 from support.lazy import keras, tf
-from support.models import ModelError, load_generator, save_model
+from support.models import PRETRAINED, ModelError, find_generator, load_generator, save_model
 
 
 def archive(path, members):
@@ -199,3 +200,9 @@ def test_a_saved_model_loads_in_the_oldest_keras_that_is_supported(tmp_path):
         config = members_of(tmp_path / "m.keras")["config.json"].decode()
         assert layer_name in config
         assert not any(name in config for name in ("quantization_config", "renorm", "input_axes", "output_axes"))
+
+
+def test_a_pretrained_generator_that_is_gone_can_be_got_back(monkeypatch, tmp_path):
+    monkeypatch.setitem(PRETRAINED, "wgan", tmp_path / "generator.keras")
+    with pytest.raises(ModelError, match="git checkout saved_models/pretrained"):
+        find_generator(SimpleNamespace(model="wgan", models_dir="saved_models"))
