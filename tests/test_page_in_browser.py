@@ -1,7 +1,6 @@
 """The page digits.html in a real browser. Skipped if there is no Chromium."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -201,21 +200,18 @@ def test_a_round_of_the_game_by_keyboard(page, labelled):
     page.press(" ", "Tab", "Enter", "Tab", " ", " ")
     assert page.run(marks) == ["true", "true", *["false"] * 8]
     drawn = page.run("isDrawn")
-    right = sum(mark == is_drawn for mark, is_drawn in zip([True, True, *[False] * 8], drawn, strict=True))
+    right = sum(drawn[:2]) + 8 - sum(drawn[2:])
     page.run("find('answer').focus()")
     page.press("Enter")
     words = page.run("find('score').textContent")
     assert words.startswith(f"{right} of 10 right. In all rounds: {right} of 10. ")
-    chance = binom.sf(right - 1, 10, 0.5)
-    assert f"a probability of {100 * chance:.1f} %" in words
+    assert f"a probability of {100 * binom.sf(right - 1, 10, 0.5):.1f} %" in words
     names = page.run("cards().map((card) => card.getAttribute('aria-label'))")
     assert names[0] == f"digit 1 of 10: {'network ✓' if drawn[0] else 'person ✗'}"
     page.run("cards()[5].click()")
     assert page.run(marks)[5] == "false", "the round is over"
     page.press("Enter")
     assert page.run(marks) == ["false"] * 10 and page.run("find('answer').textContent") == "Show the answer"
-    page.run("for (let i = 0; i < 30; i++) { startRound(); showAnswer(); }")
-    assert re.search(r"In all rounds: \d+ of 310\. ", page.run("find('score').textContent"))
     assert page.problems == []
 
 
@@ -232,8 +228,7 @@ def test_the_slider_and_the_button_show_the_epochs(page, tmp_path):
     page.run("find('epoch').focus()")
     page.press("Home")
     assert page.run(words) == "After epoch 1"
-    picture = page.run("find('epoch-picture').decode().then(() => find('epoch-picture').naturalWidth)")
-    assert picture == 280
+    assert page.run("find('epoch-picture').decode().then(() => find('epoch-picture').naturalWidth)") == 280
     page.run("find('play').click()")
     page.wait_for(f"{words} === 'After epoch 3' && find('play').textContent === 'Play'")
     assert page.problems == [] and page.requests[0] == path.as_uri()
