@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -53,7 +52,7 @@ def show_digits(digits, picture):
 
         display(Image(filename=picture))
     elif on_terminal() and (sys.stderr.encoding or "").lower().startswith("utf"):
-        for line in half_blocks(digits[: shutil.get_terminal_size().columns // 14]):
+        for line in half_blocks(digits[: os.get_terminal_size(sys.stderr.fileno()).columns // 14]):
             say(line)
 
 
