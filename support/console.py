@@ -52,7 +52,8 @@ def show_digits(digits, picture):
 
         display(Image(filename=picture))
     elif on_terminal() and (sys.stderr.encoding or "").lower().startswith("utf"):
-        for line in half_blocks(digits[: os.get_terminal_size(sys.stderr.fileno()).columns // 14]):
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # some pseudo-terminals say 0
+        for line in half_blocks(digits[: max(1, columns // 14)]):
             say(line)
 
 
