@@ -33,8 +33,8 @@ from support import averages, cluster, console, models, other_gans, quick_layers
 from support.data import as_dataset, load_dataset
 from support.drawing import draw_digits, set_choice
 from support.evaluation import epoch_figures
-from support.labels import DIGITS, check_request, labels_of, labels_to_learn, layer_name
-from support.lazy import keras, np, tf
+from support.labels import DIGITS, check_request, classes_of, labels_of, labels_to_learn, layer_name
+from support.lazy import keras, tf
 from support.options import first_lines, options_from, read_options
 from support.outputs import claims, training_folder
 from support.page import writing as page
@@ -65,7 +65,7 @@ class Recipe:
     networks: str = "convolutional"  # or "dcgan" or "dense", in support/other_gans.py
     loss: str = "wasserstein"  # or "cross-entropy"
     penalty: float = 0.0  # weight of a gradient penalty
-    lookahead: int = 0  # every so many iterations, both networks go halfway back, see averages.look_back; 0: never
+    lookahead: int = 0  # iterations after which both networks go halfway back, see averages.look_back; 0: never
 
 
 RECIPES = {  # how the settings were found: benchmarks/results/search.md
@@ -318,9 +318,7 @@ def critic_loss_and_estimate(critic, recipe, real, fake, classes, seed):
 def compile_iteration(training, dataset, options):
     """A compiled function without arguments: an iteration, lines 2 to 11 of algorithm 1."""
     recipe, critic, generator = RECIPES[options.recipe], training.critic, training.generator
-    classes = np.zeros(len(dataset.train_images), int)
-    if recipe.conditional:
-        classes = np.searchsorted(training.labels, dataset.train_labels)
+    classes = classes_of(dataset, training.labels)
 
     @cluster.update  # compiles the function; with several devices, it gets the mean of their gradients
     def update_critic(gradients):

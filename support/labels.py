@@ -8,6 +8,7 @@ import contextlib
 import re
 
 from support.errors import InputError
+from support.lazy import np
 
 DIGITS = tuple(range(10))
 FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
@@ -79,3 +80,10 @@ def labels_to_learn(dataset, options, recipe):
     if options.latent_dim < len(labels):
         raise InputError(f"--latent-dim {options.latent_dim}: {needs} one for each label; give {len(labels)} or more")
     return labels
+
+
+def classes_of(dataset, labels):
+    """For each training image the position of its label in `labels`, int [images]; 0 if `labels` is ()."""
+    if not labels:
+        return np.zeros(len(dataset.train_images), int)
+    return np.searchsorted(labels, dataset.train_labels)

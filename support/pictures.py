@@ -29,7 +29,7 @@ def _save(path, picture, **settings):
         picture.save(temporary, **settings)
 
 
-def _spread(count, most):
+def spread(count, most):
     """At most `most` whole numbers from 0 to count - 1, evenly spread, the first and the last included."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
@@ -44,7 +44,7 @@ def save_labelled(path, images, labels):
     from PIL import ImageDraw
 
     picture = Image.new("L", (840, 600))
-    for place, number in enumerate(_spread(len(images), 100)):
+    for place, number in enumerate(spread(len(images), 100)):
         x, y = place % 10 * 84, place // 10 * 60
         picture.paste(Image.fromarray(images[number]).resize((56, 56)), (x, y))
         if labels is not None:
@@ -55,7 +55,7 @@ def save_labelled(path, images, labels):
 def save_animation(path, pictures):
     """Writes a hundred or fewer of the PNG files `pictures` to `path` as a GIF of ten seconds, without damaged ones."""
     frames = []
-    for number in _spread(len(pictures), 100):
+    for number in spread(len(pictures), 100):
         with contextlib.suppress(Exception), Image.open(pictures[number], formats=["PNG"]) as frame:
             frames.append(frame.convert("L"))
     if frames:
@@ -67,7 +67,7 @@ def save_animation(path, pictures):
 def save_walk(folder, ways):
     """Writes interpolation.gif and .png, with a row for each of the `ways`, uint8 [frames, height, width]."""
     frames = [Image.fromarray(image).resize([4 * side for side in image.T.shape]) for image in np.concatenate(ways)]
-    path, columns = Path(folder, "interpolation.gif"), _spread(len(ways[0]), 20)
+    path, columns = Path(folder, "interpolation.gif"), spread(len(ways[0]), 20)
     _save(path, frames[0], save_all=True, append_images=frames[1:], duration=60, loop=0)
     save_grid(path.with_suffix(".png"), np.concatenate([way[columns] for way in ways]), len(columns))
     say(f"a walk between {len(ways)} latent vectors in {path} and .png")

@@ -109,9 +109,11 @@ def test_real_digits_are_in_it_unless_the_run_learned_something_else(generator, 
     digits = np.frombuffer(real, np.uint8).reshape(200, 28, 28)
     assert len({digit.tobytes() for digit in digits} & {image.tobytes() for image in test_images}) == 200
     (tmp_path / "training").mkdir()
-    record = {"about": {"data": {"sha256": "abc"}, "options": {"latent_dim": 16}}}
-    (tmp_path / "training/run.json").write_text(json.dumps(record), encoding="utf-8")
+    record = tmp_path / "training/run.json"
+    record.write_text('{"about": {"data": {"sha256": "abc"}, "options": {"latent_dim": 16}}}', encoding="utf-8")
     assert page_of(generator, model)[1].texts.get("real") is None
+    record.write_text('{"about": {"data": ["no", "dictionary"]}}', encoding="utf-8")
+    assert page_of(generator, model)[1].texts.get("real")
     labelled = wgan.build_generator(64, labels=(3, 12))
     assert page_of(labelled)[1].texts.get("real") is None
 

@@ -212,10 +212,8 @@ def test_a_second_run_moves_the_first_when_it_saves_and_not_before(train):
     assert status == 0 and "the earlier run in models is now in models/previous" in lines
     assert untouched == [True, True, False, False]
     assert run_in("models/previous") == first
-    second, names = (
-        run_in("models"),
-        ("notes.txt", "training/checkpoints/step_1_keep.npz", "training/samples/epoch_1 b.png"),
-    )
+    second = run_in("models")
+    names = "notes.txt", "training/checkpoints/step_1_keep.npz", "training/samples/epoch_1 b.png"
     mine = [Path("models/notes.txt"), *(Path("models/previous", name) for name in names)]
     for path in mine:  # the run before that is deleted, except these
         path.write_text("mine")

@@ -29,7 +29,7 @@ def describe(generator, model, checksum):
     return _table(facts) + (_quality(report) if report.get("sha256") == checksum else "")
 
 
-def _find(record, kind, *keys):
+def find(record, kind, *keys):
     """The value that `keys` lead to in nested dictionaries; None if it is long, no number, or not of type `kind`."""
     for key in keys:
         record = record.get(key) if isinstance(record, dict) else None
@@ -40,17 +40,17 @@ def _find(record, kind, *keys):
 def _run(folder, latent_dim):
     """Rows about the run whose record is in the folder, unless it is that of another network."""
     records = [read_json(folder / name) for name in ("training/run.json", "run.json")]
-    fitting = [record for record in records if _find(record, int, "about", "options", "latent_dim") == latent_dim]
+    fitting = [record for record in records if find(record, int, "about", "options", "latent_dim") == latent_dim]
     if not fitting:
         return [("Training", "not recorded")]
 
     def in_words(form, kind, *keys):
-        value = _find(fitting[0], kind, *keys)
+        value = find(fitting[0], kind, *keys)
         return "" if value is None else form.format(value)
 
     recipe = in_words("{}", str, "about", "options", "recipe")
     source = in_words("{}", str, "about", "data", "source")
-    seconds = _find(fitting[0], (int, float), "seconds")
+    seconds = find(fitting[0], (int, float), "seconds")
     training = [
         in_words("{} epochs", int, "final", "epoch"),
         in_words("{:,} images", int, "about", "data", "images"),
@@ -72,14 +72,14 @@ def _quality(report):
     """HTML: the figures in the content of figures.json, and what they mean."""
     rows, meanings = [], []
     for figure in FIGURES:
-        pair = [_find(report, (int, float), part, figure.key) for part in ("figures", "real")]
+        pair = [find(report, (int, float), part, figure.key) for part in ("figures", "real")]
         if figure.key in SHOWN and None not in pair:
             name = figure.name.removesuffix(" *")
             rows.append((f"{name} {figure.better}", *(format(value, figure.form).strip() for value in pair)))
             meanings.append((name, figure.definition))
     if not rows:
         return ""
-    images = _find(report, int, "images")
+    images = find(report, int, "images")
     measured = f", measured on {images:,} of them" if images else ""
     title = f"How good its digits are{measured} (↑ higher is better, ↓ lower is better)"
     table = _table(rows, title, ("figure", "this network", "real digits"))

@@ -97,10 +97,16 @@ function draw(network, latents) {
   return Uint8ClampedArray.from(values[network.output], (x) => x * 127.5 + 127.5);
 }
 
-// The network with its numbers in place. text: the numbers, in base64.
-function readNetwork(network, text) {
+// The bytes that a text in base64 encodes.
+function readBytes(text) {
   const letters = atob(text), bytes = new Uint8Array(letters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
+}
+
+// The network with its numbers in place. text: the numbers, in base64.
+function readNetwork(network, text) {
+  const bytes = readBytes(text);
   const halves = Float32Array.from({ length: 1 << 16 }, (_, bits) => fromHalf(bits));
   const read = (setting) => {
     if (setting.start === undefined) return setting;

@@ -10,9 +10,8 @@ let playing; // the timer of the animation
 
 // Images in bytes, [28, 28] each, from base64.
 function readReal(text) {
-  const letters = atob(text.trim()), size = SIDE * SIDE;
-  return Array.from({ length: letters.length / size }, (_, i) =>
-    Uint8ClampedArray.from({ length: size }, (_, pixel) => letters.charCodeAt(i * size + pixel)));
+  const bytes = readBytes(text), size = SIDE * SIDE;
+  return Array.from({ length: bytes.length / size }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
 }
 
 function randomBelow(limit) {

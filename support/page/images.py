@@ -9,6 +9,8 @@ from support.data import MNIST, MNIST_SHA256, load_dataset
 from support.labels import DIGITS
 from support.lazy import Image, np
 from support.outputs.files import read_json
+from support.page.facts import find
+from support.pictures import spread
 
 REAL_OF_EACH = 20  # real images of each digit
 MOST_EPOCHS = 12  # pictures
@@ -16,8 +18,8 @@ MOST_EPOCHS = 12  # pictures
 
 def real_digits(folder, labels):
     """Test images of MNIST, 20 of each digit, as bytes in base64; "" if the run in `folder` learned something else."""
-    data = ((read_json(folder / "training/run.json") or {}).get("about") or {}).get("data") or {}
-    if data.get("sha256", MNIST_SHA256) != MNIST_SHA256 or not set(labels) <= set(DIGITS) or not MNIST.exists():
+    checksum = find(read_json(folder / "training/run.json"), str, "about", "data", "sha256")
+    if checksum not in (None, MNIST_SHA256) or not set(labels) <= set(DIGITS) or not MNIST.exists():
         return ""
     mnist = load_dataset()
     chosen = [np.flatnonzero(mnist.test_labels == digit)[:REAL_OF_EACH] for digit in DIGITS]
@@ -27,9 +29,8 @@ def real_digits(folder, labels):
 def epochs(folder):
     """The pictures of a run's epochs, at most 12: dictionaries with the number of the epoch, and a PNG in base64."""
     found = sorted(Path(folder, "training/samples").glob("epoch_*.png"))
-    places = np.unique(np.linspace(0, len(found) - 1, MOST_EPOCHS).round().astype(int)) if found else ()
     pictures = []
-    for path in (found[place] for place in places):
+    for path in (found[place] for place in (spread(len(found), MOST_EPOCHS) if found else ())):
         with contextlib.suppress(Exception), Image.open(path, formats=["PNG"]) as picture:  # a damaged one is left out
             small, file = picture.convert("L").resize((280, 280), Image.NEAREST), io.BytesIO()
             small.save(file, "PNG", optimize=True)
