@@ -105,9 +105,8 @@ def test_the_demo_is_the_page_of_the_pretrained_generator_of_cwgan():
 def test_real_digits_are_in_it_unless_the_run_learned_something_else(generator, tmp_path):
     model = tmp_path / "generator.keras"
     real = base64.b64decode(page_of(generator, model)[1].texts["real"])
-    test_images = load_dataset().test_images
     digits = np.frombuffer(real, np.uint8).reshape(200, 28, 28)
-    assert len({digit.tobytes() for digit in digits} & {image.tobytes() for image in test_images}) == 200
+    assert len({digit.tobytes() for digit in digits} & {image.tobytes() for image in load_dataset().test_images}) == 200
     (tmp_path / "training").mkdir()
     record = tmp_path / "training/run.json"
     record.write_text('{"about": {"data": {"sha256": "abc"}, "options": {"latent_dim": 16}}}', encoding="utf-8")
