@@ -127,8 +127,7 @@ def evaluate(options):
         report.copy_images(options.copy_to, source, classified.labels == options.digit)
 
     dataset = load_dataset()
-    labels = None if source.chosen else source.labels
-    figures, details = measuring.measure(source.images, dataset, model, classified, labels=labels)
+    figures, details = measuring.measure(source.images, dataset, model, classified, labels=source.labels)
     figures["gan_train"] = (
         classifier_training.gan_train(source.images, source.labels, dataset) if options.gan_train else None
     )

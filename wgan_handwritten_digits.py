@@ -429,7 +429,7 @@ def run(options):
     if trains and not cluster.is_chief():  # only the chief writes files and draws
         train(dataset, options=options)
         return cluster.wait_for_all()
-    with claims.claimed(claims.of_run(options, labelled=bool(labels or options.digits)), lock=not options.shard):
+    with claims.claimed(claims.of_run(options, labelled=bool(labels)), lock=not options.shard):
         if trains:
             train(dataset, options=options)
             generator, about = models.find_generator(options)

@@ -10,7 +10,7 @@ import threading
 import time
 from types import SimpleNamespace
 
-from support.errors import DrawingError, InputError, TrainingError, one_line
+from support.errors import InputError, TrainingError, one_line
 from support.lazy import np
 
 # Signals that end a run. Windows has no SIGHUP, which a closed terminal sends.
@@ -201,7 +201,7 @@ def explain(error, arguments, training):
     if isinstance(error, OSError):  # usually a full disk
         resume = "; once that is fixed, --resume continues from the last checkpoint, if any" if training else ""
         return f"{error}; complete files are kept{resume}", 1
-    if isinstance(error, (DrawingError, TrainingError, MemoryError)):
+    if isinstance(error, (TrainingError, MemoryError)):
         return str(error) or "not enough memory", 1
     if type(error).__module__.startswith("tensorflow.") and hasattr(error, "message"):
         hint = "; a new run with a smaller --batch-size may help" if training else ""  # --resume refuses a changed one

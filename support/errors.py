@@ -13,9 +13,5 @@ class InputError(Exception):
         super().__init__(one_line(message))
 
 
-class DrawingError(Exception):
-    """The digits that are asked for do not come: exit status 1."""
-
-
 class TrainingError(Exception):
     """Training cannot continue: exit status 1."""

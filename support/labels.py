@@ -55,14 +55,12 @@ def labels_of(generator):
 
 def check_request(options, labels):
     """Raises InputError if a generator with these labels, () for none, cannot do what the options ask for."""
-    known = labels or DIGITS
-    if missing := set(options.digits or ()) - set(known):
-        raise InputError(f"--digits: there is no {min(missing)}; this generator draws {write_labels(known)}")
-    if options.folders and not (labels or options.digits):
-        raise InputError("--folders: this generator has no labels; use --model cwgan, or give --digits")
-    if "write" in options.steps and not labels:
-        advice = "train one with --recipe cwgan, or use --model cwgan"
-        raise InputError(f"write: this generator has no labels, so it cannot be asked for a digit; {advice}")
+    for asks, what in ((options.digits, "--digits"), (options.folders, "--folders"), (options.number, "write")):
+        if asks and not labels:
+            advice = "use --model cwgan, or train one with --recipe cwgan"
+            raise InputError(f"{what}: this generator has no labels, so it cannot be asked for a digit; {advice}")
+    if missing := set(options.digits or ()) - set(labels):
+        raise InputError(f"--digits: there is no {min(missing)}; this generator draws {write_labels(labels)}")
     if "write" in options.steps and not set(map(int, options.number)) <= set(labels) <= set(DIGITS):
         raise InputError(f"write {options.number}: this generator draws the labels {write_labels(labels)}")
 

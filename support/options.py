@@ -13,9 +13,7 @@ MOST_IN_ARRAY = 2_000_000  # digits in an .npz file: this program reads no more 
 LONGEST_NUMBER = 100  # digits that the step `write` writes in a line
 LARGEST_SEED = 2**31 - 1
 
-TRAINING = (
-    "recipe data epochs batch_size n_critic clip learning_rate latent_dim resume worker_timeout tensorboard summary"
-)
+TRAINING = "recipe data epochs batch_size n_critic clip learning_rate latent_dim resume worker_timeout summary"
 # The steps that use an option. An option that is not listed belongs to all steps.
 USED_BY = {
     **dict.fromkeys(TRAINING.split(), ("train",)),
@@ -171,8 +169,6 @@ def add_training_options(parser, recipes):
         help="resume the training run in --models-dir; a finished one needs a larger --epochs")  # fmt: skip
     add("--worker-timeout", type=whole_number(1, 100_000), default=600, metavar="N",
         help="seconds to wait for the other workers in TF_CONFIG, if it is set (default: 600)")  # fmt: skip
-    add("--tensorboard", type=path, metavar="DIR",
-        help="also write curves and pictures for TensorBoard, a separate package, to this folder")  # fmt: skip
     add("--summary", action="store_true", help="print the layers of both networks and exit")
 
 
@@ -182,8 +178,8 @@ def add_drawing_options(parser):
     add("--images", type=whole_number(1, 100_000_000), default=25_000, metavar="N",
         help="number of digits to write (default: 25000)")  # fmt: skip
     add("--digits", type=digits, metavar="7|3,5|0-4",
-        help="draw only these, in turn; 7,7,7,3 draws three sevens for each three. If the generator has no labels, it "
-        "draws more digits, and a classifier keeps those that it is sure of (default: all)")  # fmt: skip
+        help="draw only these, in turn; 7,7,7,3 draws three sevens for each three; needs a generator of cwgan "
+        "(default: all)")  # fmt: skip
     add("--images-dir", type=path, metavar="DIR",
         help="folder for the PNG files (default: generated_images; with --npz: no PNG files)")  # fmt: skip
     add("--folders", action="store_true",

@@ -1,11 +1,7 @@
 """The steps that draw with a trained generator."""
 
-import sys
-
 from support import pictures
-from support.console import say
 from support.drawing import draw_digits, draw_latents, draw_lines, to_pixels
-from support.evaluation import sorting
 from support.labels import labels_of
 from support.outputs import digit_images
 from support.page.writing import write_page
@@ -28,12 +24,7 @@ def generate(generator, about, options):
     labels, numbers = labels_of(generator), digit_images.part_of(options.images, options.shard)
     about = {**about, "seed": options.seed, "digits": options.digits, "labels": options.digits or labels}
     about["folders"] = options.folders or None
-    if options.digits and not labels:
-        say("this generator has no labels: draws digits, and keeps those that the classifier is sure of")
-        about["labels_by"] = "classifier"
-        digits = sorting.keep(draw_digits(generator, sys.maxsize, options.seed), options.digits, numbers)
-    else:
-        digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
+    digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
     digit_images.save(digits, options, about)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from support import console
 from support.console import Interrupted
-from support.errors import DrawingError, InputError, TrainingError
+from support.errors import InputError, TrainingError
 from support.options import options_from
 from wgan_handwritten_digits import RECIPES
 
@@ -71,7 +71,6 @@ FULL = OSError(28, "No space left on device", "a.npz")
 ERRORS = [
     (InputError("a\nb"), 2, "a b"),
     (TrainingError("not finite"), 1, "not finite"),
-    (DrawingError("no clear 7"), 1, "no clear 7"),
     (MemoryError(), 1, "not enough memory"),
     (Interrupted(signal.SIGINT), 130, "stopped by SIGINT"),
     (Interrupted(signal.SIGTERM, saved=True), 143, f"stopped by SIGTERM; resume with: {RESUME}"),

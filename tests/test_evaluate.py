@@ -270,16 +270,12 @@ def test_pretrained_generators_have_names(tmp_path, monkeypatch):
     assert evaluate_digits.read_options(["cwgan"]).source.name == "cwgan"  # a folder of this name comes first
 
 
-def test_it_says_which_generator_drew_a_folder_and_ignores_labels_that_the_classifier_chose(tmp_path, unseen):
+def test_it_says_which_generator_drew_a_folder(tmp_path, unseen):
     folder = save_folder(tmp_path / "digits", unseen[0][:3], [7, 1, 7])
     record = {"images": 3, "model": "m.keras", "seed": 3, "sha256": "0123456789"}
     assert read(folder).origin is None
     (folder / "digits.json").write_text(json.dumps(record))
-    assert read(folder).origin == "drawn by m.keras, seed 3, sha256 01234567" and not read(folder).chosen
-    (folder / "digits.json").write_text(json.dumps(record | {"labels_by": "classifier"}))
-    assert read(folder).chosen
-    np.savez(tmp_path / "d.npz", x_train=unseen[0][:3], y_train=[7, 1, 7], chosen_by_classifier=True)
-    assert read(tmp_path / "d.npz").chosen
+    assert read(folder).origin == "drawn by m.keras, seed 3, sha256 01234567"
 
 
 # ----------------------------------------------------------------------------------------- what it prints and writes

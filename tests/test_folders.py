@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,7 +141,6 @@ IN_THE_WAY = {  # what is there, which run, what the run says
     "a long name": (put("a"), f"generate --images-dir {'a' * 300}", "File name too long; choose another folder"),
     "a folder that cannot be made": (put("a"), "page --models-dir /proc/none", "/proc/none: cannot be written to"),
     "a folder without the right": (put("images", without_right), DIGITS, "Permission denied"),
-    "a file for TensorBoard": (put("logs"), "train --tensorboard logs", "choose another --tensorboard"),
     "an array": (put("a.npz"), "generate --npz a.npz", "--npz a.npz: exists already"),
     "an array in no folder": (put("a"), "generate --npz b/a.npz", "there is no folder b that can be written to"),
 }
@@ -362,13 +360,6 @@ def test_class_folders_are_read_as_labels_completed_and_not_replaced(generate, p
     assert "--folders: this generator has no labels" in generate("--folders", status=2)
     put("mine/7/a.png")(Path())
     assert "mine/7: is in the way" in generate("--folders --images-dir mine", "labelled", status=2)
-
-
-def test_a_disk_that_is_too_small_for_the_digits_is_found_before(generate, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4 * 2**20))
-    line = generate("--images 1025", status=2)
-    assert "generated_images: 1025 images need 4 MiB, the disk has 4 MiB left" in line
-    generate("--images 1025 --shard 1/2")  # only its part
 
 
 # -------------------------------------------------------------------------------------------------------------- shards

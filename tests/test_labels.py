@@ -1,8 +1,6 @@
 """Digits on request: labels, the recipe cwgan, --digits, --npz, and the steps `write` and `interpolate`."""
 
 import csv
-import itertools
-import json
 
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ from PIL import Image
 import wgan_handwritten_digits as wgan
 from support import drawing, labels, pictures
 from support.data import load_dataset
-from support.errors import DrawingError
-from support.evaluation import classifier, sorting
 from support.lazy import keras
 from support.models import load_generator, save_model
 
@@ -93,29 +89,6 @@ def test_only_the_digits_that_are_asked_for(program, tmp_path, generator):
     assert status == 0 and load_dataset("all.npz").train_labels.tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.slow
-def test_a_generator_without_labels_draws_until_the_classifier_is_sure(program, tmp_path):
-    asked = "generate --model wgan --digits 7,1 --images"
-    status, lines = program(f"{asked} 60 --images-dir all --npz digits.npz")
-    assert status == 0 and any("keeps those that the classifier is sure of" in line for line in lines), lines
-    images = images_in(tmp_path / "all")
-    found = classifier.classify(classifier.load(), images)
-    assert (found.labels == np.tile([7, 1], 30)).all() and found.confidences.min() > 0.9
-    assert len({image.tobytes() for image in images}) == 60
-    record = json.loads((tmp_path / "all/digits.json").read_text(encoding="utf-8"))
-    assert record["labels"] == [7, 1] and record["labels_by"] == "classifier"
-    with np.load("digits.npz") as file:
-        assert file["chosen_by_classifier"] and file["y_train"].tolist() == [7, 1] * 30
-    assert program(f"{asked} 60 --shard 2/2 --images-dir part")[0] == 0
-    np.testing.assert_array_equal(images_in(tmp_path / "part"), images[30:])
-
-
-def test_a_digit_that_never_comes_ends_the_search(monkeypatch):
-    monkeypatch.setattr(sorting, "PATIENCE", 600)
-    with pytest.raises(DrawingError, match="no clear 7"):
-        list(sorting.keep(itertools.repeat(np.zeros([500, 28, 28], np.uint8)), (7,), range(3)))
-
-
 # ---------------------------------------------------------------------------------------------- write and interpolate
 def test_a_number_is_written_in_several_hands(program, generator):
     asked = f"write 2026 --model '{generator}' --models-dir out"
@@ -165,7 +138,7 @@ REFUSED = [
     ("--recipe cwgan --data one.npz", "1 different labels"),
     ("--recipe cwgan --data many.npz --latent-dim 39", "give 40 or more"),
     ("--recipe cwgan --data many.npz --digits 40", "there is no 40"),
-    ("generate --model wgan --digits 11", "there is no 11"),
+    ("generate --model wgan --digits 7", "use --model cwgan"),
     ("generate --model five.keras --digits 4,5", "there is no 5"),
     ("generate --model wgan --npz no/b.npz", "there is no folder"),
     ("write 2026 --model wgan", "has no labels"),

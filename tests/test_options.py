@@ -36,7 +36,7 @@ MISTAKES = {  # a command: what its one line says
     "--data ''": "'' is not a path",
     "--data missing.npz": "missing.npz: no such file",
     "--models-dir 'a\0b'": "is not a path",
-    "--tensorboard ''": "'' is not a path",
+    "--models-dir ''": "'' is not a path",
     "generate --model ''": "'' is not a path",
     "generate --npz a.npy": "'a.npy' does not end with .npz",
     "interpolate --walk 1": "'1' is one number; give two or more",

@@ -1,7 +1,6 @@
 """The images to evaluate, and their labels: files with images, or what a generator draws."""
 
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,6 @@ class Source:
     labels: object  # int64 [n], 0 to 9; None: the images have no labels, or others
     names: list | None = None  # of their files, relative to `path`; None: they are in an array, or drawn
     origin: str | None = None  # which generator drew the images, in words, if that is known
-    chosen: bool = False  # the classifier chose the images by these labels, so it will confirm nearly all
 
 
 def read_source(options):
@@ -39,12 +37,11 @@ def read_source(options):
         say(found.prepared)
     labels = _digits(path, found.labels, options.gan_train)
     if not found.names:
-        chosen = zipfile.is_zipfile(path) and "chosen_by_classifier.npy" in zipfile.ZipFile(path).namelist()
-        return Source(path, found.images, labels, chosen=chosen)
+        return Source(path, found.images, labels)
     record = find_record(path, found.names)
     model, seed, checksum = (str(record.get(key))[:200] for key in ("model", "seed", "sha256"))
     origin = f"drawn by {model}, seed {seed}, sha256 {checksum[:8]}" if record else None
-    return Source(path, found.images, labels, found.names, origin, record.get("labels_by") == "classifier")
+    return Source(path, found.images, labels, found.names, origin)
 
 
 def _draw(path, options):

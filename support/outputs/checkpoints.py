@@ -16,7 +16,7 @@ from support.outputs.files import write_whole
 KEPT = 2
 DECIDE = ("options", "recipe", "data")  # the groups of a run's description in which two different runs differ
 # What a resumed run may change, apart from the options of other steps.
-MAY_CHANGE = {"epochs", "data", "resume", "summary", "tensorboard", "worker_timeout", "source"}
+MAY_CHANGE = {"epochs", "data", "resume", "summary", "worker_timeout", "source"}
 
 
 def save(folder, step, variables, record):

@@ -121,13 +121,12 @@ def of_training(options):
 def of_run(options, labelled):
     """The claims of a run on the folders that `options` name. labelled: True if the images will have labels.
 
-    Raises InputError if the disk is too small for the images, or --npz names a file that exists.
+    Raises InputError if --npz names a file that exists.
     """
     steps, found = options.steps, []
     if "generate" in steps and options.npz:
         check_new_file(options.npz, "--npz")
     if "generate" in steps and options.images_dir:
-        digit_images.check_space(options)
         found.append(Claim(options.images_dir, digit_images.names_of(options, labelled), "--images-dir"))
     if "train" in steps:
         found += of_training(options)
@@ -137,6 +136,4 @@ def of_run(options, labelled):
         found.append(Claim(options.models_dir, {"number": named(f"number_{options.number}.png")}))
     if "page" in steps:
         found.append(Claim(options.models_dir, {"page": named("digits.html")}))
-    if options.tensorboard:
-        found.append(Claim(options.tensorboard, {}, "--tensorboard"))
     return found

@@ -8,18 +8,16 @@ its own. Images without a record are a copy, or somebody else's.
 import json
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
 from support.console import clock, quoted, say, watch
 from support.errors import InputError
 from support.lazy import np, tf
-from support.outputs.files import MIB, naming, read_json, write_json, write_whole
+from support.outputs.files import naming, read_json, write_json, write_whole
 
 LABELS, HEADING = "labels.csv", "file,digit"  # the file of labels, and its first line
 RECORDS = r"digits(-\d+-of-\d+)?\.json"
-BLOCK = 4096  # bytes of disk space that a small file takes
 
 
 def image_name(number, total):
@@ -43,18 +41,6 @@ def part_of(total, shard=None):
     """The range of image numbers, of `total`, that the shard (I, N) writes; without a shard all of them."""
     part, parts = shard or (1, 1)
     return range(total * (part - 1) // parts, total * part // parts)
-
-
-def check_space(options):
-    """Raises InputError if the disk is too small for the images. A folder that exists is not checked."""
-    folder, needed = Path(options.images_dir), BLOCK * len(part_of(options.images, options.shard))
-    if not os.path.exists(folder):
-        disk = next(parent for parent in folder.absolute().parents if os.path.exists(parent))
-        free = shutil.disk_usage(disk).free
-        if free < needed:
-            raise InputError(
-                f"{folder}: {needed // BLOCK} images need {needed // MIB} MiB, the disk has {free // MIB} MiB left"
-            )
 
 
 def names_of(options, labelled):
@@ -121,7 +107,7 @@ def save(parts, options, about):
     if options.npz:
         images = np.concatenate(list(parts))
         parts = [images]
-        write_array(options.npz, images, about["labels"], chosen=about.get("labels_by") == "classifier")
+        write_array(options.npz, images, about["labels"])
         say(f"{len(images):,} digits in {options.npz}, drawn by {about['model']}")
     if options.images_dir:
         write_folder(options, parts, about)
@@ -155,9 +141,7 @@ def write_folder(options, parts, about):
         for number, png in zip(watch(numbers, "writing digits"), images, strict=True):
             with open(folder / image_path(number, record), "wb") as file:
                 file.write(png)
-    if (
-        about.get("labels") and not options.folders and numbers.start == 0
-    ):  # shards do not write the same file at the same time
+    if about.get("labels") and not options.folders and numbers.start == 0:  # of the shards, the first writes it
         write_labels(folder / LABELS, total, about["labels"])
     write_json(folder / name, {**record, "complete": True})
     say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {clock(time.monotonic() - start)}")
@@ -185,12 +169,9 @@ def write_labels(path, total, labels):
         file.writelines(f"{image_name(i, total)},{labels[i % len(labels)]}\n" for i in range(total))
 
 
-def write_array(path, images, labels=None, chosen=False):
-    """Writes images, uint8 [n, 28, 28], to an .npz file as in keras.datasets. labels: in turn, for y_train [n].
-
-    chosen: the classifier chose the images by these labels. evaluate_digits.py has to know that.
-    """
-    arrays = {"x_train": images} | ({"chosen_by_classifier": np.array(True)} if chosen else {})
+def write_array(path, images, labels=None):
+    """Writes images, uint8 [n, 28, 28], to an .npz file as in keras.datasets. labels: in turn, for y_train [n]."""
+    arrays = {"x_train": images}
     if labels:
         kind = np.uint8 if max(labels) < 256 else np.int64
         arrays["y_train"] = np.resize(np.array(labels, kind), len(images))

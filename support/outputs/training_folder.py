@@ -16,7 +16,7 @@ from support.data import warning_about
 from support.errors import TrainingError
 from support.lazy import np
 from support.models import save_model
-from support.outputs import checkpoints, tensorboard
+from support.outputs import checkpoints
 from support.outputs.claims import MARK, Claim
 from support.outputs.files import checksum, kind, read_json, write_json, write_text
 
@@ -105,7 +105,7 @@ class TrainingFolder:
 
     def __init__(self, options, recipe, dataset, training, version):
         self.folder, about = Path(options.models_dir), describe(options, recipe, dataset, version)
-        self.about, self.training, self.tensorboard = about, training, options.tensorboard
+        self.about, self.training = about, training
         self.dataset, self.resumes = dataset, options.resume
         self.history, self.seconds_before = [], 0.0
         self.start = self.saved = time.monotonic()
@@ -213,8 +213,6 @@ class TrainingFolder:
         picture.parent.mkdir(exist_ok=True)
         with dispensable(picture):
             pictures.save_grid(picture, images)
-        if self.tensorboard:
-            tensorboard.write(self.tensorboard, self.history[-1], picture)
 
     def finish(self, real):
         """Writes the pictures of a finished run: an animation, the curves. real: figures of real digits, by column."""
