@@ -48,14 +48,14 @@ def real_judged(dataset, model):
     return float(np.mean([figures.frechet_distance(features[part], of_test) for part in parts]))
 
 
-def gan_train(images, labels, dataset):
+def gan_train(images, labels, dataset, most=TRAINED_ON):
     """GAN-train of uint8 [n, 28, 28] with labels int64 [n]: the accuracy on the test images of a new classifier.
 
-    It is trained on TRAINED_ON of these images alone, drawn at random if there are more. It sees SEEN images, so of
+    It is trained on at most `most` of these images alone, drawn at random if there are more. It sees SEEN images, so of
     fewer images it sees each more often. They are not distorted: distortions would add variety that they lack.
     Shmelkov et al. 2018; Ravuri and Vinyals 2019 call it classification accuracy score.
     """
-    chosen = figures.drawn(np.arange(len(images)), TRAINED_ON)
+    chosen = figures.drawn(np.arange(len(images)), most)
     epochs = max(1, round(SEEN / len(chosen)))
     with classifier.without_tf32():
         trained = fit(images[chosen], labels[chosen], 0, epochs, distort=False)
