@@ -205,9 +205,9 @@ def test_a_round_of_the_game_by_keyboard(page, labelled):
     page.press("Enter")
     words = page.run("find('score').textContent")
     assert words.startswith(f"{right} of 10 right. In all rounds: {right} of 10. ")
-    assert f"a probability of {100 * binom.sf(right - 1, 10, 0.5):.1f} %" in words
+    assert f"By guessing alone, {100 * binom.sf(right - 1, 10, 0.5):.1f} % of all people" in words
     names = page.run("cards().map((card) => card.getAttribute('aria-label'))")
-    assert names[0] == f"digit 1 of 10: {'network ✓' if drawn[0] else 'person ✗'}"
+    assert names[0] == f"digit 1 of 10: {'network ✓ right' if drawn[0] else 'person ✗ wrong'}"
     page.run("cards()[5].click()")
     assert page.run(marks)[5] == "false", "the round is over"
     page.press("Enter")
@@ -224,13 +224,13 @@ def test_the_slider_and_the_button_show_the_epochs(page, tmp_path):
     path.write_text(build(wgan.build_generator(), tmp_path / "generator.keras", "0" * 64), encoding="utf-8")
     page.open(path.as_uri())
     words = "find('epoch-note').textContent"
-    assert page.run(words) == "After epoch 3"
+    assert page.run(words) == "After epoch 3 of 3"
     page.run("find('epoch').focus()")
     page.press("Home")
-    assert page.run(words) == "After epoch 1"
+    assert page.run(words) == "After epoch 1 of 3"
     assert page.run("find('epoch-picture').decode().then(() => find('epoch-picture').naturalWidth)") == 280
     page.run("find('play').click()")
-    page.wait_for(f"{words} === 'After epoch 3' && find('play').textContent === 'Play'")
+    page.wait_for(f"{words} === 'After epoch 3 of 3' && find('play').textContent === 'Play'")
     assert page.problems == [] and page.requests[0] == path.as_uri()
     assert all(address.startswith("data:") for address in page.requests[1:])
 

@@ -41,20 +41,20 @@ function cards() {
 // What is written under a digit, and read aloud.
 function label(card, i, verdict) {
   card.querySelector("span").textContent = verdict;
-  card.setAttribute("aria-label", `digit ${i + 1} of ${ROUND}${verdict && ": " + verdict}`);
+  card.setAttribute("aria-label", `digit ${i + 1} of ${ROUND}${verdict && ": " + verdict.replace("\n", " ")}`);
 }
 
 // Shows who made each digit, and counts.
 function showAnswer() {
   answered = true;
   const isRight = cards().map((card, i) => (card.getAttribute("aria-pressed") === "true") === isDrawn[i]);
-  cards().forEach((card, i) => label(card, i, `${isDrawn[i] ? "network" : "person"} ${isRight[i] ? "✓" : "✗"}`));
+  cards().forEach((card, i) => label(card, i, `${isDrawn[i] ? "network" : "person"}\n${isRight[i] ? "✓ right" : "✗ wrong"}`));
   const now = isRight.filter(Boolean).length;
   right += now;
   all += ROUND;
   const percent = 100 * chance(right, all), rounded = percent < 0.1 ? "less than 0.1" : percent.toFixed(1);
   find("score").textContent = `${now} of ${ROUND} right. In all rounds: ${right} of ${all}. ` +
-    `Somebody who only guesses gets ${right} or more right with a probability of ${rounded} %.`;
+    `By guessing alone, ${rounded} % of all people would get ${right} or more right.`;
   find("answer").textContent = "Next ten digits";
 }
 
@@ -71,7 +71,7 @@ function chance(right, all) {
 function showEpoch() {
   const { epoch, png } = epochs[find("epoch").value];
   find("epoch-picture").src = `data:image/png;base64,${png}`;
-  find("epoch-picture").alt = find("epoch-note").textContent = `After epoch ${epoch}`;
+  find("epoch-picture").alt = find("epoch-note").textContent = `After epoch ${epoch} of ${epochs.at(-1).epoch}`;
 }
 
 // Plays the epochs from the first to the last, or stops.
