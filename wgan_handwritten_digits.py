@@ -408,7 +408,6 @@ def train(data, labels=None, options=None, **settings):
             if signal:
                 raise console.Interrupted(signal, saved=True)
         folder.finish(epoch_figures.real_figures())
-        progress.say(epoch_figures.outlook(folder.history, options.recipe))
     return training.average, quick_layers.plain(training.critic)
 
 

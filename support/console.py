@@ -106,14 +106,9 @@ class TrainingProgress:
         done = self.folder.iterations()
         left = (time.monotonic() - self.start) * (self.total - done) / max(done - self.first, 1)
         more = f", about {clock(left)} left" if done < self.total else ""
-        self.say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.folder.seconds())} so far{more}")
         if not self.silent:
+            say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.folder.seconds())} so far{more}")
             show_digits(digits, self.folder.sample_path(epoch))
-
-    def say(self, words):
-        """Prints words, if there are any, in the process that prints."""
-        if words and not self.silent:
-            say(words)
 
 
 # --------------------------------------------------------------------------------------------------------- signals

@@ -5,27 +5,20 @@ import sys
 
 
 class Lazy:
-    """A module that is imported when one of its names is first used."""
+    """A module that is imported when one of its names is first used. TensorFlow and Keras are set up before that."""
 
     def __init__(self, name):
         self._name = name
 
     def __getattr__(self, attribute):
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-class LazyTensorFlow(Lazy):
-    """TensorFlow or Keras, set up by support/device.py before the first import."""
-
-    def __getattr__(self, attribute):
-        if "tensorflow" not in sys.modules:
+        if self._name in ("keras", "tensorflow") and "tensorflow" not in sys.modules:
             from support import device
 
             device.import_tensorflow()
-        return super().__getattr__(attribute)
+        return getattr(importlib.import_module(self._name), attribute)
 
 
-keras = LazyTensorFlow("keras")
-tf = LazyTensorFlow("tensorflow")
+keras = Lazy("keras")
+tf = Lazy("tensorflow")
 np = Lazy("numpy")
 Image = Lazy("PIL.Image")

@@ -14,20 +14,14 @@ DROPOUT = 0.1  # of both discriminators; with the usual 0.3 the Fréchet distanc
 def build_dcgan_discriminator():
     """Convolutions with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
     layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1), name="image"),
-            layers.Conv2D(64, 5, strides=2, padding="same"),
-            layers.LeakyReLU(LEAK),
-            layers.Dropout(DROPOUT, seed=0),
-            layers.Conv2D(128, 5, strides=2, padding="same"),
-            layers.LeakyReLU(LEAK),
-            layers.Dropout(DROPOUT, seed=0),
-            layers.Flatten(),
-            layers.Dense(1, name="score"),
-        ],
-        name="discriminator",
-    )
+    model = keras.Sequential([keras.Input((28, 28, 1), name="image")], name="discriminator")
+    for filters in (64, 128):
+        model.add(layers.Conv2D(filters, 5, strides=2, padding="same"))
+        model.add(layers.LeakyReLU(LEAK))
+        model.add(layers.Dropout(DROPOUT, seed=0))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(1, name="score"))
+    return model
 
 
 def build_dcgan_generator(latent_dim=100):
@@ -55,20 +49,13 @@ def build_dcgan_generator(latent_dim=100):
 def build_dense_discriminator():
     """Dense layers with dropout: float32 images [n, 28, 28, 1] in [-1, 1] -> logits [n, 1] of being real."""
     layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1), name="image"),
-            layers.Flatten(),
-            layers.Dense(512),
-            layers.LeakyReLU(0.2),
-            layers.Dropout(DROPOUT, seed=0),
-            layers.Dense(256),
-            layers.LeakyReLU(0.2),
-            layers.Dropout(DROPOUT, seed=0),
-            layers.Dense(1, name="score"),
-        ],
-        name="discriminator",
-    )
+    model = keras.Sequential([keras.Input((28, 28, 1), name="image"), layers.Flatten()], name="discriminator")
+    for units in (512, 256):
+        model.add(layers.Dense(units))
+        model.add(layers.LeakyReLU(0.2))
+        model.add(layers.Dropout(DROPOUT, seed=0))
+    model.add(layers.Dense(1, name="score"))
+    return model
 
 
 def build_dense_generator(latent_dim=100):

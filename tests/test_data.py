@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from support import data
-from support.data import DataError, as_dataset, load_dataset, read_images
+from support.data import DataError, as_dataset, load_dataset
 from support.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -214,16 +214,16 @@ def test_a_folder_of_images(tmp_path):
     write(tmp_path / "Thumbs.db", b"left by Windows")
     (tmp_path / "5.png").mkdir()
     assert_same(load_dataset(tmp_path), labels=False)
-    assert read_images(tmp_path).names == ("0.bmp", "1.PNG", "2.bmp", "3.PNG", "4.bmp")
+    assert load_dataset(tmp_path).file_names == ("0.bmp", "1.PNG", "2.bmp", "3.PNG", "4.bmp")
 
 
 @pytest.mark.parametrize("suffix, mode", [kept.split() for kept in KEPT])
 def test_grey_28x28_is_taken_bit_for_bit(tmp_path, suffix, mode):
     options = {"lossless": True} if suffix == "webp" else {}
     save(tmp_path / f"a.{suffix}", Image.fromarray(GREY).convert(mode), **options)
-    found = read_images(tmp_path)
+    found = load_dataset(tmp_path)
     assert found.prepared == ""
-    np.testing.assert_allclose(found.images[0].astype(int), GREY, atol=12 if suffix == "jpg" else 0)
+    np.testing.assert_allclose(found.train_images[0].astype(int), GREY, atol=12 if suffix == "jpg" else 0)
 
 
 def large(digit):
@@ -280,7 +280,7 @@ def test_class_folders(tmp_path, names, labels, train, test):
     found = load_dataset(tmp_path)
     np.testing.assert_array_equal(found.train_images, TRAIN[:3])
     assert found.train_labels.tolist() == labels and found.class_names == tuple(names)
-    assert read_images(tmp_path).names == tuple(f"{train}/{name}/a.png".lstrip("/") for name in names)
+    assert load_dataset(tmp_path).file_names == tuple(f"{train}/{name}/a.png".lstrip("/") for name in names)
     assert (found.test_labels is None) if test is None else (found.test_labels.tolist() == labels[1:2])
 
 
@@ -294,14 +294,13 @@ def own_folder(folder, labels="file,digit\ndigit_00000.png,7\ndigit_00001.png,0\
 
 
 def test_the_labels_of_generated_images(tmp_path):
-    for read in (load_dataset, read_images):
-        with pytest.raises(InputError, match="complete"):
-            read(own_folder(tmp_path / "a", complete=False))
+    with pytest.raises(InputError, match="complete"):
+        load_dataset(own_folder(tmp_path / "a", complete=False))
     assert load_dataset(own_folder(tmp_path / "b", complete=True)).train_labels.tolist() == [7, 0]
     windows = "\ufefffile,digit\r\n\r\ndigit_00001.png,0\r\nremoved.png,3\r\ndigit_00000.png,7"
-    assert read_images(own_folder(tmp_path / "c", windows)).labels.tolist() == [7, 0]
+    assert load_dataset(own_folder(tmp_path / "c", windows)).train_labels.tolist() == [7, 0]
     for foreign in ("", "image,label\na.png,7\n", "file,digit,confidence\ndigit_00000.png,7,0.9\n"):
-        assert read_images(own_folder(tmp_path / "d", foreign)).labels is None
+        assert load_dataset(own_folder(tmp_path / "d", foreign)).train_labels is None
     for rows in ("1.png,7", *(f"0.png,7\ndigit_00001.png,{label}" for label in ("", "x", "-1", "7.0", "7,7"))):
         with pytest.raises(DataError):
             load_dataset(own_folder(tmp_path / "e", f"file,digit\ndigit_0000{rows}\n"))

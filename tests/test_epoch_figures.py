@@ -52,16 +52,6 @@ def test_without_the_classifier_mnist_gets_that_figure_too(damage, tmp_path, mon
     assert list(epoch_figures.prepare(wgan.build_generator(), few, 0)()) == ["sliced_wasserstein"]
 
 
-def test_the_outlook_says_what_more_epochs_would_bring():
-    floor = epoch_figures.real_figures()["frechet_distance"]
-    early, far, near = ([{}, {"frechet_distance": some * floor, "seconds": 60.0}] for some in (9, 3, 1.4))
-    line = epoch_figures.outlook(far, "wgan")
-    assert f"{3 * floor:.3f}" in line and f"{floor:.3f}" in line and "a new run with --epochs 8, about 4:00" in line
-    assert epoch_figures.outlook(near, "cwgan").endswith("would change little")
-    assert epoch_figures.outlook(early, "cwgan").endswith("would come much closer")
-    assert epoch_figures.outlook(far, "gan") == "" == epoch_figures.outlook([{"sliced_wasserstein": 1.0}], "wgan")
-
-
 @pytest.mark.parametrize("values", [[3.0, 0.1], [-0.5, 0.0]])
 def test_curves_show_any_values_also_of_a_run_that_an_older_version_began(values, tmp_path):
     history = [{"epoch": 1, "frechet_distance": 5.0}]

@@ -17,8 +17,8 @@ from scipy.ndimage import gaussian_filter
 import evaluate_digits
 from support import device
 from support.data import load_dataset
-from support.evaluation import classifier, classifier_training, definitions, figures, measuring
-from support.evaluation.sources import read_source
+from support.evaluation import classifier, classifier_training, definitions, figures, measuring, report
+from support.evaluation.sources import Source, read_source
 from support.labels import DIGITS, layer_name
 from support.lazy import keras
 
@@ -126,13 +126,18 @@ def test_real_digits_get_what_the_record_says(dataset, model):
     assert record["accuracy"] > 0.993 and 0.99 < recorded["gan_train"] < 1 and recorded["frechet_distance"] < 0.1
 
 
+def warnings_about(images):
+    source = Source(ROOT, images, None)
+    return report.summary(source, {"gan_train": None}, {"real": {}, "sha256": ""})["warnings"]
+
+
 def test_few_images_get_figures_and_a_warning_and_so_does_dark_ink_on_white_paper(tiny_mnist, dataset, unseen, model):
     for count in (1, 6):
         values, _ = measuring.measure(unseen[0][:count], tiny_mnist, model)
         assert values.pop("gan_test") is None and all(np.isfinite(value).all() for value in values.values())
-        assert "biased" in measuring.warnings_about(unseen[0][:count])[0]
-    assert measuring.warnings_about(dataset.test_images[:2000]) == []
-    assert "invert" in measuring.warnings_about(255 - dataset.test_images[:2000])[0]
+        assert "biased" in warnings_about(unseen[0][:count])[0]
+    assert warnings_about(dataset.test_images[:2000]) == []
+    assert "invert" in warnings_about(255 - dataset.test_images[:2000])[0]
 
 
 def test_the_mathematics_agrees_with_closed_forms_and_slow_definitions():

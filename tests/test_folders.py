@@ -18,7 +18,7 @@ from PIL import Image
 
 import wgan_handwritten_digits as wgan
 from support import models, pictures
-from support.data import read_images
+from support.data import load_dataset
 from support.errors import InputError
 from support.lazy import keras
 from support.options import read_options
@@ -270,11 +270,11 @@ def test_a_smaller_set_leaves_nothing_of_a_larger_one_and_all_of_the_users(gener
 def check_and_complete(program):
     """Reads digits that are not complete, and runs the command in the error."""
     with pytest.raises(InputError, match="not all of its 30 images are there; complete them: python ") as error:
-        read_images("generated_images")
+        load_dataset("generated_images")
     _, script, *command = shlex.split(str(error.value).partition("complete them: ")[2])
     assert script == "wgan_handwritten_digits.py"
     assert program(shlex.join(command))[0] == 0
-    assert len(read_images("generated_images").images) == 30
+    assert len(load_dataset("generated_images").train_images) == 30
 
 
 @pytest.mark.parametrize("words", ["--seed 3", "--digits 7,7,3", "--shard 2/2"])
@@ -310,7 +310,7 @@ def test_digits_of_a_killed_run_are_incomplete_and_can_be_completed(generators, 
 def test_a_copy_without_a_record_is_read_and_not_written_to(generate, tmp_path):
     generate("--images 20")
     shutil.copytree("generated_images", "copy", ignore=shutil.ignore_patterns("digits.json", ".*"))
-    assert len(read_images("copy").images) == 20
+    assert len(load_dataset("copy").train_images) == 20
     before = snapshot(tmp_path)
     line = generate("--images 20 --images-dir copy", status=2)
     assert "copy/digit_000" in line and "nothing in the folder says that this program wrote it; move it, or" in line
@@ -322,34 +322,33 @@ def test_digits_of_version_03_are_complete_and_are_replaced(generate):
     record = Path("generated_images/digits.json")
     record.write_text(record.read_text().replace('"complete": true', '"more": 1'))
     Path("generated_images", claims.MARK).unlink()
-    assert len(read_images("generated_images").images) == 20
+    assert len(load_dataset("generated_images").train_images) == 20
     generate("--images 5")
-    assert len(digits()) == 5 and len(read_images("generated_images").images) == 5
+    assert len(digits()) == 5 and len(load_dataset("generated_images").train_images) == 5
 
 
 def test_an_array_of_digits_and_labels(generate):
     assert generate("--images 5 --npz a.npz", "labelled").startswith("5 digits in a.npz, drawn by ")
     assert not Path("generated_images").exists()
     generate("--images 5", "labelled")
-    array, folder = read_images("a.npz"), read_images("generated_images")
-    assert array.labels.tolist() == folder.labels.tolist() == [3, 7, 3, 7, 3]
-    np.testing.assert_array_equal(array.images, folder.images)
+    array, folder = load_dataset("a.npz"), load_dataset("generated_images")
+    assert array.train_labels.tolist() == folder.train_labels.tolist() == [3, 7, 3, 7, 3]
+    np.testing.assert_array_equal(array.train_images, folder.train_images)
 
 
 def test_class_folders_are_read_as_labels_completed_and_not_replaced(generate, program):
     generate("--images 30 --digits 7,7,3 --images-dir images --folders", "labelled")
     found = sorted(Path("images").rglob("*.png"))
     assert len(found) == 30 and not Path("images/labels.csv").exists()
-    read = read_images("images")
-    assert [name[:2] for name in read.names] == ["3/"] * 10 + ["7/"] * 20 and read.labels.tolist() == [3] * 10 + [
-        7
-    ] * 20
+    read = load_dataset("images")
+    assert [name[:2] for name in read.file_names] == ["3/"] * 10 + ["7/"] * 20
+    assert read.train_labels.tolist() == [3] * 10 + [7] * 20
     generate("--images 30 --digits 7,7,3 --images-dir flat", "labelled")
     assert {path.name: path.read_bytes() for path in found} == digits("flat")
     record = Path("images/digits.json")
     record.write_text(record.read_text().replace('"complete": true', '"complete": false'))
     with pytest.raises(InputError, match="not all of its 30 images are there; .* --folders"):
-        read_images("images")
+        load_dataset("images")
     generate("--images 30 --digits 7,7,3 --images-dir images --folders", "labelled")
     for words in (
         "--images 20 --folders --images-dir images",
@@ -371,9 +370,9 @@ def test_shards_write_the_images_of_one_process_and_are_complete_together(order,
     for part in order:
         if part != order[0]:
             with pytest.raises(InputError, match="not all of its 1203 images are there; .* --shard [123]/3"):
-                read_images("parts")
+                load_dataset("parts")
         assert generate(f"{images} parts --shard {part}/3", "labelled").startswith("401 digits in parts")
-    assert len(read_images("parts").labels) == 1203
+    assert len(load_dataset("parts").train_labels) == 1203
     whole, parts = snapshot("whole"), snapshot("parts")
     assert whole.keys() ^ parts.keys() == {"digits.json", *(f"digits-{part}-of-3.json" for part in order)}
     assert all(whole[name] == parts[name] for name in whole.keys() & parts.keys())
@@ -386,9 +385,9 @@ def test_shards_of_another_set_do_not_pass_for_a_part_of_this_one(other, generat
     generate("--images 10 --shard 1/2")
     generate(other)
     with pytest.raises(InputError, match="not all of its 1[02] images are there"):
-        read_images("generated_images")
+        load_dataset("generated_images")
     generate("--images 10 --shard 1/2")
     generate("--images 10 --shard 2/2")
     generate("--images 10 --images-dir whole")
     assert digits() == digits("whole")
-    assert len(read_images("generated_images").images) == 10
+    assert len(load_dataset("generated_images").train_images) == 10

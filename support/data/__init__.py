@@ -1,7 +1,6 @@
 """The images to train on or to evaluate: MNIST, or any others, from files or arrays."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 from support.data import arrays, image_files
 from support.data.dataset import SAVE, DataError, Dataset, dataset_of, open_unpacked, reading
@@ -44,13 +43,6 @@ def as_dataset(images, labels=None):
     with reading("the array"):
         found = {"x_train": np.asarray(images), "y_train": None if labels is None else np.asarray(labels)}
         return dataset_of(found, "an array")
-
-
-def read_images(path):
-    """The training images of load_dataset(path), with the names of their files, if they are in a folder of images."""
-    found = load_dataset(path)
-    images, labels = found.train_images, found.train_labels
-    return SimpleNamespace(names=found.file_names, images=images, labels=labels, prepared=found.prepared)
 
 
 def _load_file(path):

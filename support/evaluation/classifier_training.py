@@ -106,11 +106,5 @@ def _distort(images, seed):
     c, d = tf.sin(angle) * stretch_x, tf.cos(angle) * stretch_y
     middle, zero = 13.5, tf.zeros_like(a)
     x, y = middle * (1 - a - b) + 2 * u[4], middle * (1 - c - d) + 2 * u[5]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
-        output_shape=[28, 28],
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=-1.0,
-    )
+    transforms = tf.stack([a, b, x, c, d, y, zero, zero], axis=1)
+    return keras.ops.image.affine_transform(images, transforms, fill_mode="constant", fill_value=-1.0)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 
-from support.console import clock
 from support.data import MNIST, MNIST_SHA256, load_dataset
 from support.drawing import draw_digits
 from support.errors import InputError
@@ -53,25 +52,6 @@ def real_figures():
     with contextlib.suppress(InputError, OSError, ValueError, KeyError):  # missing, damaged, or not of one training
         return {"frechet_distance": classifier.read_record()["judged"]}
     return {}
-
-
-def outlook(history, recipe):
-    """A line that says whether more epochs are worth it; "" if that is not known.
-
-    history: a dictionary for each epoch. The rule comes from wgan with 10 and with 60 epochs, three runs of each
-    (benchmarks/results/search.md, part eleven), and from cwgan with 5 and with 25.
-    """
-    last, real = history[-1], real_figures().get("frechet_distance")
-    if recipe not in ("wgan", "cwgan") or "frechet_distance" not in last or real is None:
-        return ""
-    found = last["frechet_distance"]
-    now = f"the Fréchet distance is {found:.3f}, that of real digits {real:.3f}"
-    if found < 1.5 * real:  # as after 60 epochs of wgan
-        return f"{now}: more epochs would change little"
-    if found > 4 * real:  # within the first epochs of a default run
-        return f"{now}: a run with more epochs would come much closer"
-    longer = f"a new run with --epochs {4 * len(history)}, about {clock(4 * last['seconds'])}"
-    return f"{now}: {longer}, would likely leave a third of the difference"
 
 
 def in_words(row):

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from support.data import warning_about
 from support.evaluation import classifier, figures
-from support.evaluation.definitions import COMPARED, CONFIDENT, COPY_DISTANCES, FEW, NEIGHBOURS
+from support.evaluation.definitions import COMPARED, CONFIDENT, COPY_DISTANCES, NEIGHBOURS
 from support.lazy import np
 
 
@@ -55,10 +54,3 @@ def measure(images, dataset, model, classified=None, unseen=None, labels=None):
 def _shares(labels):
     """The share of each digit among the labels [n]: float64 [10]."""
     return np.bincount(labels, minlength=10) / len(labels)
-
-
-def warnings_about(images):
-    """Reasons why the figures of these images may mislead, one line each."""
-    few = f"only {len(images):,} images: the figures are biased, the Fréchet distance upwards, coverage downwards"
-    found = f"{few}; give {COMPARED:,} or more" if len(images) < FEW else "", warning_about(images)
-    return [line for line in found if line]

@@ -5,10 +5,10 @@ import shutil
 import textwrap
 
 from support.console import say
+from support.data import warning_about
 from support.errors import one_line
-from support.evaluation.definitions import COMPARED, FIGURES, TRAINED_ON
+from support.evaluation.definitions import COMPARED, FEW, FIGURES, TRAINED_ON
 from support.evaluation.figures import drawn
-from support.evaluation.measuring import warnings_about
 from support.lazy import Image, np
 from support.outputs.digit_images import image_name
 from support.outputs.files import checksum, write_whole
@@ -22,7 +22,9 @@ def summary(source, figures, record):
     found["trained_on"] = None if figures["gan_train"] is None else min(count, TRAINED_ON)
     if source.path.suffix == ".keras":
         found["sha256"] = checksum(source.path)  # the step `page` looks for it
-    warnings = warnings_about(source.images)
+    few = f"only {count:,} images: the figures are biased, the Fréchet distance upwards, coverage downwards"
+    found_few = f"{few}; give {COMPARED:,} or more" if count < FEW else ""
+    warnings = [line for line in (found_few, warning_about(source.images)) if line]
     return {**found, "figures": figures, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support import device
 from support.console import say, watch
-from support.data import load_dataset, read_images
+from support.data import load_dataset
 from support.drawing import BLOCK, draw_digits
 from support.errors import InputError
 from support.evaluation.definitions import BATCH
@@ -32,16 +32,16 @@ def read_source(options):
     path = options.source
     if path.suffix == ".keras":
         return _draw(path, options)
-    found = read_images(path)
+    found = load_dataset(path)
     if found.prepared:
         say(found.prepared)
-    labels = _digits(path, found.labels, options.gan_train)
-    if not found.names:
-        return Source(path, found.images, labels)
-    record = find_record(path, found.names)
+    labels = _digits(path, found.train_labels, options.gan_train)
+    if not found.file_names:
+        return Source(path, found.train_images, labels)
+    record = find_record(path, found.file_names)
     model, seed, checksum = (str(record.get(key))[:200] for key in ("model", "seed", "sha256"))
     origin = f"drawn by {model}, seed {seed}, sha256 {checksum[:8]}" if record else None
-    return Source(path, found.images, labels, found.names, origin)
+    return Source(path, found.train_images, labels, found.file_names, origin)
 
 
 def _draw(path, options):
