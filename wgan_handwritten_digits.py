@@ -35,7 +35,7 @@ from support.drawing import draw_digits, set_choice
 from support.evaluation import epoch_figures
 from support.labels import DIGITS, check_request, classes_of, labels_of, labels_to_learn, layer_name
 from support.lazy import keras, tf
-from support.options import first_lines, options_from, read_options
+from support.options import options_from, read_options
 from support.outputs import claims, training_folder
 from support.page import writing as page
 
@@ -439,7 +439,8 @@ def run(options):
 
 def main(arguments=None):
     """Runs the command line; returns the exit status: 0 done, 1 failure, 2 bad input, 130 or 143 signal."""
-    read = functools.partial(read_options, recipes=RECIPES, about=first_lines(__doc__), version=VERSION)
+    about = (__doc__ or "").split("\n\nA GAN")[0]  # without a docstring if Python was started with -OO
+    read = functools.partial(read_options, recipes=RECIPES, about=about, version=VERSION)
     return console.run_program(read, run, arguments, "wgan_handwritten_digits")
 
 

@@ -12,10 +12,9 @@ import os
 import platform
 import re
 import signal
-import threading
 
 from support import device, randomness
-from support.console import SIGNALS, warn
+from support.console import handling, warn
 from support.errors import InputError
 from support.lazy import tf
 
@@ -106,16 +105,13 @@ def _ended_after(seconds):
     While TensorFlow waits for workers, no Python code runs, not even signal handlers or threads. The timer of
     faulthandler works without Python.
     """
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS} if main else {}
-    with open(os.devnull, "w") as nowhere:
+    # TensorFlow has replaced the handler of SIGTERM.
+    with handling(signal.SIG_DFL), open(os.devnull, "w") as nowhere:
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-            for number, handler in before.items():  # TensorFlow has replaced that of SIGTERM
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 # ------------------------------------------------------------------------------------------ one compiled iteration

@@ -37,12 +37,8 @@ def watch(steps, words, total=None):
     """
     from tqdm import tqdm
 
-    return tqdm(steps, words, total, leave=False, disable=not on_terminal(), delay=1)
-
-
-def on_terminal():
-    """True if standard error is a terminal."""
-    return sys.stderr.isatty()
+    # disable=None: no bar where standard error is not a terminal
+    return tqdm(steps, words, total, leave=False, disable=None, delay=1)
 
 
 def show_digits(digits, picture):
@@ -51,7 +47,7 @@ def show_digits(digits, picture):
         from IPython.display import Image, display
 
         display(Image(filename=picture))
-    elif on_terminal() and (sys.stderr.encoding or "").lower().startswith("utf"):
+    elif sys.stderr.isatty() and (sys.stderr.encoding or "").lower().startswith("utf"):
         columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # some pseudo-terminals say 0
         for line in half_blocks(digits[: max(1, columns // 14)]):
             say(line)
@@ -91,7 +87,7 @@ class TrainingProgress:
         self.silent = not folder.writes or self.first >= total
         self.bar = tqdm(
             total=total * images, initial=self.first * images, unit=" images", unit_scale=True, leave=False,
-            disable=self.silent or not on_terminal(),
+            disable=self.silent or None,
         )  # fmt: skip
 
     def update(self, epoch):

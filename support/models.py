@@ -41,10 +41,6 @@ LATER_SETTINGS = {
 MOST_CONFIG = 2**22  # bytes; the configuration of the default generator has 7,000
 
 
-class ModelError(InputError):
-    """A file that should hold a generator does not."""
-
-
 def save_model(model, path):
     """Saves a model whole or not at all. It loads without this program, in Keras 3.12 or newer."""
 
@@ -62,36 +58,36 @@ def save_model(model, path):
 
 
 def find_generator(options):
-    """The generator that `options` name, and a dictionary with its path and checksum. Raises ModelError."""
+    """The generator that `options` name, and a dictionary with its path and checksum. Raises InputError."""
     path = PRETRAINED.get(options.model) or Path(options.model or Path(options.models_dir, "generator.keras"))
     generator = load_generator(path)
     return generator, {"model": str(path), "sha256": checksum(path)}
 
 
 def load_generator(path):
-    """The generator in a .keras file. Raises ModelError. No code in the file is run."""
+    """The generator in a .keras file. Raises InputError. No code in the file is run."""
     found, hint = kind(path), "train a generator first, or name one with --model"
     if path in PRETRAINED.values():
         hint = "it comes with the repository: git checkout saved_models/pretrained"
     if found != "file":
-        raise ModelError(f"{path}: {found}; {hint}")
+        raise InputError(f"{path}: {found}; {hint}")
     if not str(path).endswith(".keras"):  # by other names, Keras reads other formats, and runs code in them
-        raise ModelError(f"{path}: its name does not end with .keras; {hint}")
+        raise InputError(f"{path}: its name does not end with .keras; {hint}")
     try:
         saved_by, config = _read_description(path)
         foreign = _foreign(config)
     except Exception as error:  # a damaged file can raise anything
-        raise ModelError(f"{path}: is not a .keras file, or is damaged ({str(error)[:200]}); get it again") from None
+        raise InputError(f"{path}: is not a .keras file, or is damaged ({str(error)[:200]}); get it again") from None
     if foreign:
-        raise ModelError(f"{path}: holds {foreign}; it could run code, so it is not loaded; use layers of {__file__}")
+        raise InputError(f"{path}: holds {foreign}; it could run code, so it is not loaded; use layers of {__file__}")
     try:
         generator = keras.models.load_model(path, compile=False, safe_mode=True)
         fault = _fault(generator)
     except Exception as error:  # an unusual file can make Keras raise anything
         reason = f"(saved by {saved_by}); if that is newer: pip install -U keras: {str(error)[:200]}"
-        raise ModelError(f"{path}: Keras {keras.__version__} cannot load it {reason}") from None
+        raise InputError(f"{path}: Keras {keras.__version__} cannot load it {reason}") from None
     if fault:
-        raise ModelError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
+        raise InputError(f"{path}: is not a generator from latent vectors to 28x28x1 images; it {fault}")
     return generator
 
 

@@ -30,16 +30,13 @@ USED_BY = {
 def whole_number(least, most):
     """A function that converts text to a whole number from `least` to `most`."""
 
-    def read(text):
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    def integer(text):  # argparse names it if the text is none
+        value = int(text)
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{value} is not in the range {least} to {most}")
         return value
 
-    return read
+    return integer
 
 
 def positive_number(text):
@@ -80,13 +77,6 @@ def array_path(text):
     """`text` if it can be the path of an .npz file."""
     if not path(text).endswith(".npz"):
         raise argparse.ArgumentTypeError(f"{text!r} does not end with .npz")
-    return text
-
-
-def number_to_write(text):
-    """`text` if it is a number that can be written."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 to {LONGEST_NUMBER} digits")
     return text
 
 
@@ -248,11 +238,10 @@ def take_number(steps):
     if "write" not in steps:
         return None
     after = steps.index("write") + 1
-    try:
-        return number_to_write(steps.pop(after))
-    except (IndexError, argparse.ArgumentTypeError) as error:
-        said = "" if isinstance(error, IndexError) else f"{error}; "
-        raise InputError(f"write: {said}give the number to write, as in `write 2026`") from None
+    number = steps.pop(after) if after < len(steps) else ""
+    if not (number.isascii() and number.isdecimal() and len(number) <= LONGEST_NUMBER):
+        raise InputError(f"write: {number!r} is not a number of 1 to {LONGEST_NUMBER} digits, as in `write 2026`")
+    return number
 
 
 def check_steps(options, given):
@@ -281,8 +270,3 @@ def check_drawing(options):
         raise InputError("--shard: there are more shards than images; start fewer")
     if options.npz and (options.shard or options.images > MOST_IN_ARRAY):
         raise InputError(f"--npz: one file holds at most {MOST_IN_ARRAY:,} digits, and is written without --shard")
-
-
-def first_lines(docstring):
-    """The part of a script's docstring that --help shows; "" if Python was started with -OO."""
-    return (docstring or "").split("\n\nA GAN")[0]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from support import data
-from support.data import DataError, as_dataset, load_dataset
+from support.data import as_dataset, load_dataset
 from support.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_mnist_is_mnist(tmp_path, monkeypatch):
     assert all(md5 in readme for md5 in sums)
     assert (digits.source, digits.sha256, digits.prepared) == ("data/mnist.npz", data.MNIST_SHA256, "")
     monkeypatch.setattr(data, "MNIST", tmp_path / "mnist.npz")
-    with pytest.raises(DataError, match=r"mnist\.npz: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"mnist\.npz: cannot be read \(No such file"):
         load_dataset()
 
 
@@ -111,7 +111,7 @@ def test_arrays_in_a_shell():
     for dtype in ("bool", "float16", "float64"):
         np.testing.assert_array_equal(as_dataset((TRAIN > 127).astype(dtype)).train_images, 255 * (TRAIN > 127))
     for wrong in ("digits.npz", [[1, 2], [3]], None, TRAIN[0], {"x_train": TRAIN}):
-        with pytest.raises(DataError, match="the train images|the array"):
+        with pytest.raises(InputError, match="the train images|the array"):
             as_dataset(wrong)
 
 
@@ -178,7 +178,7 @@ def test_emnist_is_turned_upright(tmp_path):
         for path in files:
             assert_same(load_dataset(path))
             assert "upright" in load_dataset(path).prepared
-    with pytest.raises(DataError, match="emnist-digits-train.*emnist-letters-train.*one dataset"):
+    with pytest.raises(InputError, match="emnist-digits-train.*emnist-letters-train.*one dataset"):
         load_dataset(tmp_path)
 
 
@@ -302,7 +302,7 @@ def test_the_labels_of_generated_images(tmp_path):
     for foreign in ("", "image,label\na.png,7\n", "file,digit,confidence\ndigit_00000.png,7,0.9\n"):
         assert load_dataset(own_folder(tmp_path / "d", foreign)).train_labels is None
     for rows in ("1.png,7", *(f"0.png,7\ndigit_00001.png,{label}" for label in ("", "x", "-1", "7.0", "7,7"))):
-        with pytest.raises(DataError):
+        with pytest.raises(InputError):
             load_dataset(own_folder(tmp_path / "e", f"file,digit\ndigit_0000{rows}\n"))
 
 
@@ -380,7 +380,7 @@ def test_bad_data(tmp_path, make, words):
     path = make(tmp_path)
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match=words) as caught:
+        with pytest.raises(InputError, match=words) as caught:
             load_dataset(path)
         assert tracemalloc.get_traced_memory()[1] < 2**24, "a small file cannot fill the memory"
     finally:
@@ -394,16 +394,16 @@ def test_paths_that_are_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("fifo.png")
     os.symlink("/dev/zero", "zero.png")
-    with pytest.raises(DataError, match="holds .*give a folder"):
+    with pytest.raises(InputError, match="holds .*give a folder"):
         load_dataset(".")
     os.symlink("loop.png", "loop.png")
     for path in ("fifo.png", "zero.png", "loop.png", "/dev/null", "", "\0", "a\nb", "\ud800", "n" * 5000):
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(InputError) as caught:
             load_dataset(path)
         assert str(caught.value).isprintable()
 
 
-# ------------------------------------------------------------------- whatever the bytes: a Dataset, or a DataError
+# ------------------------------------------------------------------- whatever the bytes: a Dataset, or an InputError
 def picture(kind):
     packed = io.BytesIO()
     Image.fromarray(np.pad(TRAIN[0], 2)).save(packed, kind)
@@ -438,7 +438,7 @@ def test_any_change(place, name, data):
     path = write(place / name, bytes(changed[:keep]) + data.draw(st.binary(max_size=20)))
     try:
         images = load_dataset(path if path.parent == place else path.parent).train_images
-    except DataError as error:
+    except InputError as error:
         assert str(error).isprintable()
     else:
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)

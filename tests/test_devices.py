@@ -1,6 +1,5 @@
 """What the program finds out about the machine, and what in a user's environment does not matter."""
 
-import contextlib
 import os
 import platform
 import subprocess
@@ -54,12 +53,12 @@ def test_training_multiplies_in_bfloat16_on_processors_with_matrix_units_for_it(
 
 
 @pytest.mark.parametrize("flags", ["fpu avx2", "fpu amx_bf16"])
-def test_the_record_says_bfloat16_if_training_rounds_to_it_and_nothing_else_does(processor, flags):
+def test_the_record_says_bfloat16_and_nothing_but_training_rounds_to_it(processor, flags):
     """With the second flags, training asks for it; oneDNN does it if this CPU has AVX-512 at least."""
     processor(flags)
     before = tf.config.optimizer.get_experimental_options()
     rounds = rounds_to_bfloat16(device.training_passes)
-    assert device.describe()["bfloat16"] is rounds and not (rounds and "amx" not in flags)
+    assert device.describe()["bfloat16"] is ("amx" in flags) and not (rounds and "amx" not in flags)
     assert not rounds_to_bfloat16(device.quiet)
     after = tf.config.optimizer.get_experimental_options()
     assert all(after.get(name, False) == before.get(name, False) for name in {*before, *after})
@@ -102,13 +101,11 @@ def test_xla_is_for_gpus_on_which_it_works(monkeypatch, version, capability, exp
     assert device.use_xla() is expected
 
 
-@pytest.mark.parametrize(("error", "printed"), [(None, False), (InputError, False), (KeyError, True)])
-def test_what_tensorflow_prints_is_shown_only_if_something_fails(capfd, error, printed):
-    with contextlib.suppress(InputError, KeyError), device.quiet():
-        os.write(2, b"a reason")
-        if error:
-            raise error("")
-    assert ("a reason" in capfd.readouterr().err) is printed
+def test_what_tensorflow_prints_is_not_shown(capfd):
+    with device.quiet():
+        os.write(2, b"a message")
+    os.write(2, b"ours")
+    assert capfd.readouterr().err == "ours"
 
 
 def test_device_gpu_without_a_gpu_is_one_line(tmp_path, monkeypatch, capfd):

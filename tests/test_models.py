@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import wgan_handwritten_digits as wgan
+from support.errors import InputError
 from support.lazy import keras, tf
-from support.models import PRETRAINED, ModelError, find_generator, load_generator, save_model
+from support.models import PRETRAINED, find_generator, load_generator, save_model
 
 
 def archive(path, members):
@@ -109,7 +110,7 @@ def test_what_is_no_generator_gets_one_line(name, good, tmp_path):
     make, words = BAD[name]
     path = tmp_path / "m.keras"
     make(path, good)
-    with pytest.raises(ModelError) as error:
+    with pytest.raises(InputError) as error:
         load_generator(path)
     assert str(path) in str(error.value) and words in str(error.value)
     assert "\n" not in str(error.value)
@@ -125,7 +126,7 @@ def test_other_formats_in_which_keras_runs_code_are_refused(program, tmp_path):
 def test_a_file_of_a_newer_keras_says_how_to_get_it(good, tmp_path):
     metadata = json.dumps({"keras_version": "99.0"})
     layer(argument_of_tomorrow=1)(tmp_path / "m.keras", good | {"metadata.json": metadata})
-    with pytest.raises(ModelError, match=r"saved by 99\.0\); if that is newer: pip install -U keras: "):
+    with pytest.raises(InputError, match=r"saved by 99\.0\); if that is newer: pip install -U keras: "):
         load_generator(tmp_path / "m.keras")
 
 
@@ -172,7 +173,7 @@ def test_no_code_of_a_model_file_runs(make, nested, good, tmp_path, monkeypatch)
         archive(path, good | {"config.json": json.dumps(outer)})
     (tmp_path / "ran").unlink(missing_ok=True)
     monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras was asked to load it"))
-    with pytest.raises(ModelError, match="it could run code, so it is not loaded"):
+    with pytest.raises(InputError, match="it could run code, so it is not loaded"):
         load_generator(path)
     assert not (tmp_path / "ran").exists()
 
@@ -204,5 +205,5 @@ def test_a_saved_model_loads_in_the_oldest_keras_that_is_supported(tmp_path):
 
 def test_a_pretrained_generator_that_is_gone_can_be_got_back(monkeypatch, tmp_path):
     monkeypatch.setitem(PRETRAINED, "wgan", tmp_path / "generator.keras")
-    with pytest.raises(ModelError, match="git checkout saved_models/pretrained"):
+    with pytest.raises(InputError, match="git checkout saved_models/pretrained"):
         find_generator(SimpleNamespace(model="wgan", models_dir="saved_models"))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from support.data import arrays, image_files
-from support.data.dataset import SAVE, DataError, Dataset, dataset_of, open_unpacked, reading
+from support.data.dataset import SAVE, Dataset, dataset_of, open_unpacked, reading
 from support.data.dataset import warning_about as warning_about
+from support.errors import InputError
 from support.lazy import np
 from support.outputs.files import kind
 
@@ -21,7 +22,7 @@ REFUSED = (  # how a file begins, or its suffixes; what it is; what to do
 
 
 def load_dataset(path=None):
-    """The Dataset at `path`, or MNIST; docs/data.md lists what is read. Raises DataError."""
+    """The Dataset at `path`, or MNIST; docs/data.md lists what is read. Raises InputError."""
     if path is None:
         with reading(MNIST):
             return arrays.load_npz(MNIST, source="data/mnist.npz")
@@ -33,7 +34,7 @@ def load_dataset(path=None):
         if found == "folder":
             idx_files = arrays.find_idx(path)
             return arrays.load_idx(*idx_files) if len(idx_files) == 1 else image_files.load_images(path)
-    raise DataError(f"{path}: {found}; give {ACCEPTED}")
+    raise InputError(f"{path}: {found}; give {ACCEPTED}")
 
 
 def as_dataset(images, labels=None):
@@ -59,5 +60,5 @@ def _load_file(path):
         return arrays.load_idx(path)
     for start, endings, what, advice in REFUSED:
         if begin.startswith(start) or suffixes & endings:
-            raise DataError(f"{path}: is {what}; {advice}")
-    raise DataError(f"{path}: is no data that can be read; give {ACCEPTED}")
+            raise InputError(f"{path}: is {what}; {advice}")
+    raise InputError(f"{path}: is no data that can be read; give {ACCEPTED}")

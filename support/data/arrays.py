@@ -7,7 +7,8 @@ import re
 import struct
 import zipfile
 
-from support.data.dataset import MOST_BYTES, PIXELS, SAVE, DataError, dataset_of, open_unpacked, reading
+from support.data.dataset import MOST_BYTES, PIXELS, SAVE, dataset_of, open_unpacked, reading
+from support.errors import InputError
 from support.lazy import np
 
 NAMES = {  # of arrays in .npz files: Keras's and ours; MedMNIST's; others, such as numpy.savez(FILE, images, labels)
@@ -25,7 +26,7 @@ def _read_values(stream, shape, dtype, where, order="C"):
     size = math.prod(shape) * dtype.itemsize
     data = stream.read(size + 1) if 0 <= size <= MOST_BYTES else b""  # 1 more: checksums are compared at the end
     if len(data) != size:
-        raise DataError(f"{where}: its header promises {size:,} bytes, but it has others, or too many; get it again")
+        raise InputError(f"{where}: its header promises {size:,} bytes, but it has others, or too many; get it again")
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
@@ -38,7 +39,7 @@ def load_npz(path, source=None):
         if len(members) == 1:
             found["x_train"] = min(members)
         if "x_train" not in found:
-            raise DataError(f"{path}: holds {list(members)[:9]}; name the images x_train, and the labels y_train")
+            raise InputError(f"{path}: holds {list(members)[:9]}; name the images x_train, and the labels y_train")
         for place, name in found.items():
             with archive.open(members[name]) as stream:
                 arrays[place] = _read_numpy(stream, f"{path}: {name}")
@@ -56,7 +57,7 @@ def _read_numpy(stream, where):
     shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject:
         trusted = "if you trust it, read it with numpy.load(FILE, allow_pickle=True)"
-        raise DataError(f"{where}: holds pickled Python objects, which can run code; {trusted}; {SAVE}")
+        raise InputError(f"{where}: holds pickled Python objects, which can run code; {trusted}; {SAVE}")
     return _read_values(stream, shape, dtype, where, "F" if is_fortran else "C")
 
 
@@ -98,7 +99,7 @@ def load_csv(path):
     first, second = [*itertools.islice(_read_lines(path), 2), "", ""][:2]
     names = [name.strip(' "\n') for name in first.lower().split(",")]
     if len(names) not in (PIXELS, PIXELS + 1):
-        raise DataError(f"{path}: has {len(names)} columns; give {PIXELS} columns of pixels, and at most one of labels")
+        raise InputError(f"{path}: has {len(names)} columns; give {PIXELS} of pixels, and at most one of labels")
     heading = 1 if re.search("[a-df-z]", first.lower()) else 0  # lines; an e is in numbers, too
     dtype = np.dtype("float32" if "." in second else "uint8")
     lines = _read_lines(path, MOST_BYTES // (PIXELS * dtype.itemsize))
@@ -115,5 +116,5 @@ def _read_lines(path, most=math.inf):
     with io.TextIOWrapper(open_unpacked(path), "utf-8-sig") as text:
         for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), "")):
             if number > most:
-                raise DataError(f"{path}: has more than {most:,} lines; give fewer")
+                raise InputError(f"{path}: has more than {most:,} lines; give fewer")
             yield line

@@ -15,10 +15,6 @@ MOST_BYTES = 2_000_000 * PIXELS  # of one array in a file, 1.5 GiB: 2,000,000 im
 SAVE = "then numpy.savez_compressed('digits.npz', x_train=images, y_train=labels)"
 
 
-class DataError(InputError):
-    """The data cannot be used. The message says what is wrong, where, and what to do."""
-
-
 @dataclass(frozen=True)
 class Dataset:
     """Images: uint8 [n, 28, 28], 0 to 255, upright. Labels: int64 [n], 0 or more. None: the dataset has none."""
@@ -55,17 +51,17 @@ def _check_images(array, where, transposed):
     is_known = array.shape[1:] in ((SIDE, SIDE), (SIDE, SIDE, 1), (PIXELS,)) and array.dtype.kind in "buif"
     if not is_known or not len(array):
         wanted = "numbers [n, 28, 28], [n, 28, 28, 1] or [n, 784]"
-        raise DataError(f"{where} are {array.dtype} {list(array.shape)}; they must be {wanted}")
+        raise InputError(f"{where} are {array.dtype} {list(array.shape)}; they must be {wanted}")
     low, high, is_float = array.min(), array.max(), array.dtype.kind in "bf"
     found = f"{where} have pixels from {low} to {high}"
     if is_float and low >= 0 and high <= 1:
         array = np.rint(np.multiply(array, 255, dtype=np.float32))
     elif not (low >= 0 and high <= 255) or (is_float and (array % 1).any()):
-        raise DataError(f"{found}; give whole numbers from 0 to 255, or floats from 0 (black) to 1 (white)")
+        raise InputError(f"{found}; give whole numbers from 0 to 255, or floats from 0 (black) to 1 (white)")
     array = array.reshape(-1, SIDE, SIDE)
     images = np.ascontiguousarray(array.swapaxes(1, 2) if transposed else array, np.uint8)
     if np.ptp(images) < 20:
-        raise DataError(f"{found} and show nothing; if these were from 0 to 1, multiply by 255 before astype('uint8')")
+        raise InputError(f"{found} and show nothing; if these were from 0 to 1, multiply by 255 before astype('uint8')")
     return images
 
 
@@ -79,7 +75,7 @@ def _check_labels(array, where, images):
     labels = labels.reshape(-1)
     if len(labels) != len(images) or not ((labels >= 0) & (labels < 2**31) & (labels % 1 == 0)).all():
         wanted = f"a whole number, 0 or more, for each of the {len(images)} images"
-        raise DataError(f"{where} are {array.dtype} {list(array.shape)}; give {wanted}")
+        raise InputError(f"{where} are {array.dtype} {list(array.shape)}; give {wanted}")
     return labels.astype(np.int64)
 
 
@@ -92,7 +88,7 @@ def warning_about(images):
 
 @contextlib.contextmanager
 def reading(path):
-    """Turns any exception of the block into a DataError that names the path. Damaged files may raise anything."""
+    """Turns any exception of the block into an InputError that names the path. Damaged files may raise anything."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about damaged images
@@ -101,7 +97,7 @@ def reading(path):
         raise
     except Exception as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise DataError(f"{path}: cannot be read ({reason}); check the path, or get the data again") from error
+        raise InputError(f"{path}: cannot be read ({reason}); check the path, or get the data again") from error
 
 
 def open_unpacked(path):

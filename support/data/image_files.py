@@ -5,7 +5,8 @@ import os
 import re
 
 from support.console import watch
-from support.data.dataset import SIDE, DataError, dataset_of, reading
+from support.data.dataset import SIDE, dataset_of, reading
+from support.errors import InputError
 from support.lazy import Image, np
 from support.outputs.digit_images import HEADING, LABELS, check_complete
 
@@ -55,7 +56,7 @@ def _list_images(folder):
     names = _image_names(folder)
     if len({"/" in name for name in names}) != 1:
         wanted = "images, with a folder of images for each class, or with one dataset in IDX"
-        raise DataError(f"{folder}: holds {sorted(os.listdir(folder))[:9]}; give a folder with {wanted}")
+        raise InputError(f"{folder}: holds {sorted(os.listdir(folder))[:9]}; give a folder with {wanted}")
     return names
 
 
@@ -81,7 +82,7 @@ def _open(path):
 
     with reading(path), Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > 4096 * 4096:
-            raise DataError(f"{path}: {image.width}x{image.height} pixels; make it smaller, 4096x4096 at most")
+            raise InputError(f"{path}: {image.width}x{image.height} pixels; make it smaller, 4096x4096 at most")
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits
             values = np.asarray(image, np.float32)
@@ -102,7 +103,7 @@ def _as_in_mnist(image, path):
 
     ink = _ink(image)
     if not ink.any():
-        raise DataError(f"{path}: shows nothing; remove it")
+        raise InputError(f"{path}: shows nothing; remove it")
     (box,) = ndimage.find_objects((ink > 0.2 * ink.max()).astype(int))
     ink = ink[box]
     height, width = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape)

@@ -12,7 +12,7 @@ from support.errors import InputError
 from support.evaluation.definitions import BATCH
 from support.labels import DIGITS, labels_of
 from support.lazy import np
-from support.models import ModelError, load_generator
+from support.models import load_generator
 from support.outputs.digit_images import find_record
 
 
@@ -58,7 +58,7 @@ def _draw(path, options):
     parts = draw_digits(generator, count, options.seed, digits=None if labels is None else labels.tolist())
     images = np.concatenate(list(watch(parts, f"drawing {count:,} images", total=math.ceil(count / BLOCK))))
     if images.min() > 100:
-        raise ModelError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
+        raise InputError(f"{path}: its images have no black; a generator draws black as -1 and white as 1 (tanh)")
     return Source(path, images, usable)
 
 

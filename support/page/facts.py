@@ -1,5 +1,6 @@
 """What a page says about its generator: the run that made it, and how good its digits are. Both may be unknown."""
 
+import contextlib
 import html
 from pathlib import Path
 
@@ -26,62 +27,42 @@ def describe(generator, model, checksum):
         ("Model file", f"{Path(model).name}, SHA-256 {checksum[:16]}…"),
     ]
     report = read_json(folder / "figures.json") or {}
-    return _table(facts) + (_quality(report) if report.get("sha256") == checksum else "")
-
-
-def find(record, kind, *keys):
-    """The value that `keys` lead to in nested dictionaries; None if it is long, no number, or not of type `kind`."""
-    for key in keys:
-        record = record.get(key) if isinstance(record, dict) else None
-    fits = isinstance(record, kind) and not isinstance(record, bool) and len(str(record)) < 200
-    return record if fits and str(record) not in ("nan", "inf", "-inf") else None
+    quality = ""
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # a damaged report
+        quality = _quality(report) if report.get("sha256") == checksum else ""
+    return _table(facts) + quality
 
 
 def _run(folder, latent_dim):
-    """Rows about the run whose record is in the folder, unless it is that of another network."""
-    records = [read_json(folder / name) for name in ("training/run.json", "run.json")]
-    fitting = [record for record in records if find(record, int, "about", "options", "latent_dim") == latent_dim]
-    if not fitting:
-        return [("Training", "not recorded")]
-
-    def in_words(form, kind, *keys):
-        value = find(fitting[0], kind, *keys)
-        return "" if value is None else form.format(value)
-
-    recipe = in_words("{}", str, "about", "options", "recipe")
-    source = in_words("{}", str, "about", "data", "source")
-    seconds = find(fitting[0], (int, float), "seconds")
-    training = [
-        in_words("{} epochs", int, "final", "epoch"),
-        in_words("{:,} images", int, "about", "data", "images"),
-        Path(source.replace("\\", "/")).name,  # its folder is nobody's business
-        in_words("seed {}", int, "about", "options", "seed"),
-    ]
-    time = [f"{max(seconds / 60, 1):,.0f} minutes" if seconds else "", in_words("{}", str, "about", "device", "name")]
-    rows = [
-        ("Network", f"generator of a {METHODS.get(recipe, 'GAN')}"),
-        ("Recipe", recipe),
-        ("Training", ", ".join(filter(None, training))),
-        ("Time", ", ".join(filter(None, time))),
-        ("Program", in_words("wgan_handwritten_digits {}", str, "about", "versions", "program")),
-    ]
-    return [row for row in rows if row[1]]
+    """Rows about the run whose record is in the folder, unless it is damaged or that of another network."""
+    for name in ("training/run.json", "run.json"):
+        record = read_json(folder / name)
+        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # no record, or a damaged one
+            about, epochs = record["about"], record["final"].get("epoch", 0)
+            options, data = about["options"], about["data"]
+            source = Path(data["source"].replace("\\", "/")).name  # its folder is nobody's business
+            if options["latent_dim"] == latent_dim:
+                return [
+                    ("Network", f"generator of a {METHODS.get(options['recipe'], 'GAN')}"),
+                    ("Recipe", str(options["recipe"])),
+                    ("Training", f"{epochs} epochs, {data['images']:,} images, {source}, seed {options['seed']}"),
+                    ("Time", f"{max(record['seconds'] / 60, 1):,.0f} minutes, {about['device']['name']}"),
+                    ("Program", f"wgan_handwritten_digits {about['versions']['program']}"),
+                ]
+    return [("Training", "not recorded")]
 
 
 def _quality(report):
     """HTML: the figures in the content of figures.json, and what they mean."""
     rows, meanings = [], []
     for figure in FIGURES:
-        pair = [find(report, (int, float), part, figure.key) for part in ("figures", "real")]
-        if figure.key in SHOWN and None not in pair:
+        values = [report[part].get(figure.key) for part in ("figures", "real")]
+        if figure.key in SHOWN and None not in values:
             name = figure.name.removesuffix(" *")
-            rows.append((f"{name} {figure.better}", *(format(value, figure.form).strip() for value in pair)))
+            rows.append((f"{name} {figure.better}", *(format(value, figure.form).strip() for value in values)))
             meanings.append((name, figure.definition))
-    if not rows:
-        return ""
-    images = find(report, int, "images")
-    measured = f", measured on {images:,} of them" if images else ""
-    title = f"How good its digits are{measured} (↑ higher is better, ↓ lower is better)"
+    measured = f"measured on {report['images']:,} of them"
+    title = f"How good its digits are, {measured} (↑ higher is better, ↓ lower is better)"
     table = _table(rows, title, ("figure", "this network", "real digits"))
     return f"\n{table}\n<details><summary>What the figures mean</summary>\n{_table(meanings)}\n</details>"
 
