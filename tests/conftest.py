@@ -1,6 +1,5 @@
 """What the tests share: a small dataset, a tiny run of the whole program, and runs in the process of the tests."""
 
-import gc
 import os
 import shlex
 import stat
@@ -23,18 +22,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "finished" in item.fixturenames:
             item.add_marker("slow")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def free_memory():
-    """TensorFlow keeps each compiled function as long as something refers to it, so the next file starts without."""
-    yield
-    if "keras" in sys.modules:
-        from support import drawing
-
-        drawing.compile_drawing.cache_clear()
-        sys.modules["keras"].backend.clear_session()
-        gc.collect()
 
 
 def run_script(*arguments, cwd, **more):
