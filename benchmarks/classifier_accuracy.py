@@ -17,7 +17,7 @@ sys.path.append(str(ROOT))
 
 from support import drawing, models  # noqa: E402
 from support.data import load_dataset  # noqa: E402
-from support.evaluation import classifier_training, figures  # noqa: E402
+from support.evaluation import classifier_training  # noqa: E402
 from support.lazy import np  # noqa: E402
 
 RESULT = ROOT / "benchmarks/results/classifier_accuracy.json"
@@ -28,8 +28,7 @@ def accuracies(images, labels, dataset):
     """The accuracy by the number of images, of uint8 [n, 28, 28] with labels int64 [n], as text."""
     found = {}
     for count in (count for count in COUNTS if count <= len(images)):
-        chosen = figures.drawn(np.arange(len(images)), count)
-        found[str(count)] = classifier_training.gan_train(images[chosen], labels[chosen], dataset, count)
+        found[str(count)] = classifier_training.gan_train(images, labels, dataset, count)
         print(count, found[str(count)], flush=True)
     return found
 

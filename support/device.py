@@ -45,7 +45,7 @@ def import_tensorflow(device="auto", join=None):
     if join:
         join()
     with quiet():
-        tensorflow.config.list_logical_devices()  # starts the devices while messages are held back
+        tensorflow.config.list_logical_devices()  # starts the devices, without their messages
 
 
 def _import():

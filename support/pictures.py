@@ -31,7 +31,7 @@ def _save(path, picture, **settings):
 
 def spread(count, most):
     """At most `most` whole numbers from 0 to count - 1, evenly spread, the first and the last included."""
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def save_grid(path, images, columns=10):

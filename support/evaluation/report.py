@@ -23,8 +23,9 @@ def summary(source, figures, record):
     if source.path.suffix == ".keras":
         found["sha256"] = checksum(source.path)  # the step `page` looks for it
     few = f"only {count:,} images: the figures are biased, the Fréchet distance upwards, coverage downwards"
-    found_few = f"{few}; give {COMPARED:,} or more" if count < FEW else ""
-    warnings = [line for line in (found_few, warning_about(source.images)) if line]
+    warnings = [f"{few}; give {COMPARED:,} or more"] if count < FEW else []
+    if look := warning_about(source.images):
+        warnings.append(look)
     return {**found, "figures": figures, "real": record["real"], "warnings": warnings, "classifier": record["sha256"]}
 
 

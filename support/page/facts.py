@@ -15,6 +15,7 @@ METHODS = {
     "dcgan": "GAN with convolutions",
     "gan": "GAN with dense layers",
 }
+DAMAGED = (AttributeError, KeyError, TypeError, ValueError)  # what reading a damaged record may raise
 SHOWN = ("frechet_distance", "precision", "recall", "coverage", "confident", "gan_test")
 
 
@@ -28,7 +29,7 @@ def describe(generator, model, checksum):
     ]
     report = read_json(folder / "figures.json") or {}
     quality = ""
-    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # a damaged report
+    with contextlib.suppress(*DAMAGED):
         quality = _quality(report) if report.get("sha256") == checksum else ""
     return _table(facts) + quality
 
@@ -37,7 +38,7 @@ def _run(folder, latent_dim):
     """Rows about the run whose record is in the folder, unless it is damaged or that of another network."""
     for name in ("training/run.json", "run.json"):
         record = read_json(folder / name)
-        with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # no record, or a damaged one
+        with contextlib.suppress(*DAMAGED):  # or there is no record
             about, epochs = record["about"], record["final"].get("epoch", 0)
             options, data = about["options"], about["data"]
             source = Path(data["source"].replace("\\", "/")).name  # its folder is nobody's business

@@ -9,6 +9,7 @@ from support.data import MNIST, MNIST_SHA256, load_dataset
 from support.labels import DIGITS
 from support.lazy import Image, np
 from support.outputs.files import read_json
+from support.page.facts import DAMAGED
 from support.pictures import spread
 
 REAL_OF_EACH = 20  # real images of each digit
@@ -17,7 +18,7 @@ MOST_EPOCHS = 12  # pictures
 
 def real_digits(folder, labels):
     """Test images of MNIST, 20 of each digit, as bytes in base64; "" if the run in `folder` learned something else."""
-    with contextlib.suppress(KeyError, TypeError):  # no record, or a damaged one
+    with contextlib.suppress(*DAMAGED):  # or there is no record
         if read_json(folder / "training/run.json")["about"]["data"]["sha256"] != MNIST_SHA256:
             return ""
     if not set(labels) <= set(DIGITS) or not MNIST.exists():
@@ -31,7 +32,8 @@ def epochs(folder):
     """The pictures of a run's epochs, at most 12: dictionaries with the number of the epoch, and a PNG in base64."""
     found = sorted(Path(folder, "training/samples").glob("epoch_*.png"))
     pictures = []
-    for path in (found[place] for place in (spread(len(found), MOST_EPOCHS) if found else ())):
+    for place in spread(len(found), MOST_EPOCHS):
+        path = found[place]
         with contextlib.suppress(Exception), Image.open(path, formats=["PNG"]) as picture:  # a damaged one is left out
             small, file = picture.convert("L").resize((280, 280), Image.NEAREST), io.BytesIO()
             small.save(file, "PNG", optimize=True)
