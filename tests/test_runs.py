@@ -328,6 +328,7 @@ DAMAGED = {
     "objects": lambda path: write(path, np.array([[{}] * 3] * 2)),
     "no record": lambda path: np.savez(path, variable_0=VARIABLES[0], variable_1=VARIABLES[1]),
     "a deep record": lambda path: np.savez(path, record=np.array("[" * 100_000), variable_0=VARIABLES[0]),
+    "no history": lambda path: np.savez(path, record=np.array(json.dumps({"about": ABOUT, "seconds": 1.0}))),
     "no description": lambda path: write(path, about={}),
 }
 

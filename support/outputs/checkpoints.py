@@ -38,6 +38,7 @@ def read(path):
     """The record and the arrays of a checkpoint. Raises any exception if it is damaged."""
     with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a damaged file open
         record = json.loads(str(file["record"][()]))
+        record = {name: record[name] for name in ("about", "history", "seconds")}
         return record, [file[f"variable_{number}"] for number in range(len(file.files) - 1)]
 
 
