@@ -123,10 +123,10 @@ def build_parser(recipes, about="", version=""):
         help="folder for models, files of a run, interpolation.*, number_*.png and digits.html "
         "(default: saved_models)")  # fmt: skip
     add("--model", type=path, metavar="FILE",
-        help="draw with this .keras file, or with a pretrained generator: wgan or cwgan "
+        help="not train: draw with this .keras file, or with a pretrained generator: wgan or cwgan "
         "(default: generator.keras in --models-dir)")  # fmt: skip
     add("--seed", type=whole_number(0, LARGEST_SEED), default=0, metavar="N",
-        help="seed of all random numbers (default: 0)")  # fmt: skip
+        help="train, generate, write: seed of all random numbers (default: 0)")  # fmt: skip
     add("--device", choices=("auto", "cpu", "gpu"), default="auto",
         help="what to compute on; auto: a GPU if TensorFlow finds one (default: auto)")  # fmt: skip
     return parser

@@ -146,6 +146,15 @@ IN_THE_WAY = {  # what is there, which run, what the run says
 }
 
 
+def test_a_worker_that_draws_a_shard_checks_as_well(tmp_path, monkeypatch):
+    machines = {"worker": ["a:1", "b:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": machines, "task": {"type": "worker", "index": 1}}))
+    monkeypatch.chdir(tmp_path)
+    put("images/digit_00015.png")(tmp_path)
+    with pytest.raises(InputError, match="digit_00015.png: is in the way"), claim(f"{DIGITS} --shard 2/2"):
+        pytest.fail("it was not refused")
+
+
 @pytest.mark.parametrize("name", IN_THE_WAY)
 def test_what_is_in_the_way_is_refused_and_nothing_is_changed(name, tmp_path, monkeypatch):
     make, words, line = IN_THE_WAY[name]
@@ -356,6 +365,9 @@ def test_class_folders_are_read_as_labels_completed_and_not_replaced(generate, p
         "--folders --images-dir flat",
     ):
         assert "holds other digits, and class folders are not replaced" in generate(words, "labelled", status=2)
+    for words in ("--images-dir images", "--folders --images-dir flat"):  # not after hours of training
+        with pytest.raises(InputError, match="class folders are not replaced"), claim(f"train generate {words}"):
+            pytest.fail("it was not refused")
     assert "--folders: this generator has no labels" in generate("--folders", status=2)
     put("mine/7/a.png")(Path())
     assert "mine/7: is in the way" in generate("--folders --images-dir mine", "labelled", status=2)

@@ -147,14 +147,19 @@ def test_sigterm_saves_and_the_earlier_run_is_moved_as_a_whole(finished, tiny, t
     assert models.load_generator(tmp_path / "saved_models/generator.keras")
 
 
-def test_a_run_that_is_killed_while_it_saves_can_be_resumed(finished, tiny, tmp_path):
-    process = run_and_kill(tmp_path, "train", *tiny, kill_before=("os.rename .npz", 3))  # before a checkpoint is whole
+# The third checkpoint is not whole; the sixth and last save wrote no model.
+@pytest.mark.parametrize(("what", "number", "saved"), [("os.rename .npz", 3, 8), ("os.rename .keras", 21, 20)])
+def test_a_run_that_is_killed_while_it_saves_can_be_resumed(what, number, saved, finished, tiny, tmp_path):
+    process = run_and_kill(tmp_path, "train", *tiny, kill_before=(what, number))
     assert process.returncode == -signal.SIGKILL, process.stderr
     folder = tmp_path / "saved_models"
-    assert saved_steps(folder) == [4, 8] and models.load_generator(folder / "generator.keras")
+    assert saved_steps(folder) == [saved - 4, saved] and models.load_generator(folder / "generator.keras")
     process = run_script("train", *tiny, "--resume", cwd=tmp_path)
-    assert process.returncode == 0 and process.stderr.startswith("wgan resumes after 8 of 24 iterations")
+    assert process.returncode == 0 and process.stderr.startswith(f"wgan resumes after {saved} of 24 iterations")
     assert_same_state(folder, finished.models)
+    one, other = (models.load_generator(place / "generator.keras") for place in (folder, finished.models))
+    assert all(map(np.array_equal, one.get_weights(), other.get_weights()))
+    assert len((folder / "training/history.csv").read_text().splitlines()) == 1 + 6
     assert not list(folder.rglob(".*.partial.*"))
 
 
@@ -254,14 +259,14 @@ def test_a_run_that_a_full_disk_and_a_signal_ended_can_be_resumed(train):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill_disk(done, training):
-        if done == 3:  # files have less room than a checkpoint needs
+        if done == 3:  # files have less room than a model needs
             resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
 
     try:
         status, lines = train("--epochs 3", after=fill_disk)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert status == 1 and "step_000000004.npz" in lines[-1] and "--resume continues" in lines[-1]
+    assert status == 1 and "models/.generator.partial.keras" in lines[-1] and "--resume continues" in lines[-1]
     assert saved_steps() == [2] and not list(Path("models").rglob(".*.partial.*"))
     assert models.load_generator(Path("models/generator.keras"))
     status, lines = train("--epochs 3 --resume", after=lambda done, _: done == 5 and signal.raise_signal(signal.SIGHUP))

@@ -14,6 +14,7 @@ MNIST_SHA256 = "783b1c0807cfc66ca1ef125e96f8a41ab816d75b1d8d28920718b6428b08cb9e
 ACCEPTED = "a folder of images or of IDX files, or an .npz, .npy, .csv or IDX file"
 REFUSED = (  # how a file begins, or its suffixes; what it is; what to do
     (b"\x80", {".pkl", ".pickle", ".pt", ".pth"}, "a pickle, which can run code", f"if you trust it, load it; {SAVE}"),
+    (b"MATLAB 7", set(), "a MATLAB 7.3 file", f"read it with h5py.File; {SAVE}"),
     (b"MATLAB", {".mat"}, "a MATLAB file", f"read it with scipy.io.loadmat; {SAVE}"),
     (b"\x89HDF", {".h5", ".hdf5"}, "an HDF5 file", f"read it with h5py.File; {SAVE}"),
     (b"PAR1", {".parquet"}, "a Parquet file", f"read it with pandas.read_parquet; {SAVE}"),

@@ -24,9 +24,11 @@ LONGEST_LINE = 2**15  # characters of a CSV file: 785 numbers of 40
 def _read_values(stream, shape, dtype, where, order="C"):
     """The array that is the rest of a stream. The size is checked, because a header may promise any."""
     size = math.prod(shape) * dtype.itemsize
-    data = stream.read(size + 1) if 0 <= size <= MOST_BYTES else b""  # 1 more: checksums are compared at the end
+    if size > MOST_BYTES:
+        raise InputError(f"{where}: {size:,} bytes; {MOST_BYTES:,} are read at most: store whole numbers as uint8")
+    data = stream.read(size + 1) if size >= 0 else b""  # 1 more: checksums are compared at the end
     if len(data) != size:
-        raise InputError(f"{where}: its header promises {size:,} bytes, but it has others, or too many; get it again")
+        raise InputError(f"{where}: its header promises {size:,} bytes, but it has others; get it again")
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
@@ -35,7 +37,7 @@ def load_npz(path, source=None):
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
-        found = {place: name for place, names in NAMES.items() for name in names if name in members}
+        found = {place: name for place, names in NAMES.items() for name in reversed(names) if name in members}
         if len(members) == 1:
             found["x_train"] = min(members)
         if "x_train" not in found:

@@ -64,6 +64,10 @@ def _find_labels(folder, names, classes):
     """The labels of images: by their class folders, or from a labels.csv of this program. None without either."""
     if classes:
         are_numbers = all(name.isdecimal() for name in classes)
+        if not all("/" in name for name in names):
+            raise InputError(
+                f"{folder}: has no folder for each class, as the other images have; give both the same form"
+            )
         labels = {name: int(name) if are_numbers else place for place, name in enumerate(classes)}
         return np.array([labels[name.split("/")[0]] for name in names])
     path = folder / LABELS

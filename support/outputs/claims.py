@@ -85,12 +85,10 @@ def named(*names):
 def claimed(claims, lock=True):
     """A block in which this run writes to the folders of `claims`. If one of them is refused, nothing is changed.
 
-    lock: refuse a folder that another run is writing to, where the file system has locks. Only the chief of a cluster
-    claims folders. Raises InputError.
+    lock: refuse a folder that another run is writing to, where the file system has locks. Raises InputError.
     """
     from filelock import FileLock, Timeout
 
-    claims = claims if cluster.is_chief() else []
     for claim in claims:
         claim.check()
     with contextlib.ExitStack() as held:
@@ -114,19 +112,22 @@ def claimed(claims, lock=True):
 
 
 def of_training(options):
-    """The claims of `train` alone."""
-    return [Claim(options.models_dir, {"training run": named("generator.keras", "critic.keras", "training")})]
+    """The claims of `train` alone. Of the processes of a cluster, only the chief writes."""
+    claim = Claim(options.models_dir, {"training run": named("generator.keras", "critic.keras", "training")})
+    return [claim] if cluster.is_chief() else []
 
 
 def of_run(options, labelled):
     """The claims of a run on the folders that `options` name. labelled: True if the images will have labels.
 
-    Raises InputError if --npz names a file that exists.
+    Raises InputError if --npz names a file that exists, or if class folders are in the way.
     """
     steps, found = options.steps, []
     if "generate" in steps and options.npz:
         check_new_file(options.npz, "--npz")
     if "generate" in steps and options.images_dir:
+        if "train" in steps and not options.resume:  # otherwise, they may be the same digits again
+            digit_images.check_class_folders(options, digit_images.read_records(options.images_dir).values())
         found.append(Claim(options.images_dir, digit_images.names_of(options, labelled), "--images-dir"))
     if "train" in steps:
         found += of_training(options)

@@ -124,10 +124,7 @@ def write_folder(options, parts, about):
     about = json.loads(json.dumps(about))  # as a record returns it
     record, name = {"images": total, **about}, record_name(options.shard)
     earlier = [other for other in read_records(folder).values() if not is_same_set(other, record)]
-    if any(other.get("folders") or record.get("folders") for other in earlier):
-        raise InputError(
-            f"{folder}: holds other digits, and class folders are not replaced; choose another --images-dir"
-        )
+    check_class_folders(options, earlier)
     replaces = sorted({count for other in earlier for count in (other["images"], *other.get("replaces", ()))})
     if not record.get("labels") and any(other.get("labels") for other in earlier):
         (folder / LABELS).unlink(missing_ok=True)
@@ -145,6 +142,14 @@ def write_folder(options, parts, about):
         write_labels(folder / LABELS, total, about["labels"])
     write_json(folder / name, {**record, "complete": True})
     say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {clock(time.monotonic() - start)}")
+
+
+def check_class_folders(options, earlier):
+    """Raises InputError if the digits of `earlier` records would have to be replaced, and class folders are used."""
+    if any(other.get("folders") or options.folders for other in earlier):
+        raise InputError(
+            f"{options.images_dir}: holds other digits, and class folders are not replaced; choose another --images-dir"
+        )
 
 
 def is_same_set(record, other):

@@ -18,7 +18,7 @@ from support.lazy import np
 from support.models import save_model
 from support.outputs import checkpoints
 from support.outputs.claims import MARK, Claim
-from support.outputs.files import checksum, kind, read_json, write_json, write_text
+from support.outputs.files import checksum, kind, read_json, write_json, write_text, write_whole
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 MODELS = ("generator.keras", "critic.keras")
@@ -187,28 +187,34 @@ class TrainingFolder:
         self.history.append(row)
 
     def save(self, **models):
-        """Saves a checkpoint, Keras models by name, and run.json. The first save moves an earlier run aside."""
+        """Saves the history, a checkpoint, Keras models by name, run.json. The first moves an earlier run aside."""
         self.check_finite()
         self.saved = time.monotonic()
         if not self.writes:
             return
         self._set_aside()
-        training = self.folder / "training"
+        training, final = self.folder / "training", self.history[-1] if self.history else {}
+        training.mkdir(exist_ok=True)
+        if self.history:
+            self._write_history(training / "history.csv")
         record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
-        checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
-        for name, model in models.items():
-            save_model(model, self.folder / f"{name}.keras")
-        final = self.history[-1] if self.history else {}
+        with contextlib.ExitStack() as files:  # if there is no room for the models, there is no checkpoint without them
+            for name, model in models.items():
+                save_model(model, files.enter_context(write_whole(self.folder / f"{name}.keras")))
+            checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
         write_json(training / "run.json", {"about": self.about, "seconds": self.seconds(), "final": final})
 
-    def show_epoch(self, images):
-        """Writes history.csv, and a picture of digits, uint8 [n, 28, 28], n a multiple of 10."""
-        if not self.writes:
-            return
+    def _write_history(self, path):
+        """Writes a row for each epoch."""
         columns = list(dict.fromkeys(name for row in reversed(self.history) for name in row))
         rows = [[f"{row[name]:.10g}" if name in row else "" for name in columns] for row in self.history]
-        with dispensable(self.folder / "training/history.csv") as path:
+        with dispensable(path):
             write_text(path, "".join(",".join(row) + "\n" for row in [columns, *rows]))
+
+    def show_epoch(self, images):
+        """Writes a picture of digits, uint8 [n, 28, 28], n a multiple of 10."""
+        if not self.writes:
+            return
         picture = self.sample_path(len(self.history))
         picture.parent.mkdir(exist_ok=True)
         with dispensable(picture):
