@@ -347,6 +347,10 @@ BAD = {
     "folder of text": (lambda folder: write(folder / "a.txt", b"text").parent, r"holds \['a.txt'\]; give a folder"),
     "images beside folders": (images("preview.png", "7/a.png"), "give a folder"),
     "test images in no class": (images("train/3/a.png", "test/a.png"), "test: has no folder for each class"),
+    "a file that labels.csv lacks": (
+        lambda folder: write(images("b.png")(folder) / "labels.csv", b"file,digit\na.png,3\n").parent,
+        "labels.csv: has no line for b.png; add one",
+    ),
     "pickle": (file("mnist.pkl.gz", gzip.compress(pickle.dumps([1]))), "a pickle.*savez_compressed"),
     "MATLAB": (file("a.mat", b"MATLAB 5.0 MAT-file"), "a MATLAB file.*loadmat"),
     "MATLAB 7.3": (file("a.mat", b"MATLAB 7.3 MAT-file"), "a MATLAB 7.3 file.*h5py"),

@@ -77,6 +77,8 @@ def _find_labels(folder, names, classes):
         if file.readline().strip() != HEADING:
             return None
         labels = dict(filter(None, csv.reader(file)))
+        if missing := set(names) - labels.keys():
+            raise InputError(f"{path}: has no line for {min(missing)}; add one, or remove {LABELS}")
         return np.array([int(labels[name]) for name in names])
 
 
