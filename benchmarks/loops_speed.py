@@ -37,6 +37,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # at the end: a worker for an older checkout has that in PYTHONPATH
 
@@ -63,7 +65,7 @@ def ours(about):
         dataset, times = wgan.load_dataset(), about.get("repeats", 1)
         if times > 1:
             images, labels = dataset.train_images, dataset.train_labels
-            dataset = wgan.as_dataset(wgan.np.tile(images, (times, 1, 1)), wgan.np.tile(labels, times))
+            dataset = wgan.as_dataset(np.tile(images, (times, 1, 1)), np.tile(labels, times))
         labels = wgan.labels_to_learn(dataset, options, wgan.RECIPES[options.recipe])
         with wgan.cluster.strategy().scope():
             training = wgan.build_training(options, TOTAL, labels)
@@ -120,11 +122,11 @@ class Setting:
         seen = self.batch * self.n_critic
         for number in range(iterations):
             first = number * seen % (len(self.real) - seen + 1)
-            yield wgan.np.split(self.real[first : first + seen], self.n_critic)
+            yield np.split(self.real[first : first + seen], self.n_critic)
 
     def latents(self, count):
         """Latent vectors from numpy."""
-        return wgan.np.random.normal(size=(count, self.options.latent_dim)).astype("float32")
+        return np.random.normal(size=(count, self.options.latent_dim)).astype("float32")
 
 
 def compiled_steps(about):
@@ -171,7 +173,7 @@ def training_steps(setting, critic, generator, bounds):
 
 def keras_fit(about):
     """A model with its own train_step, trained by fit."""
-    setting, np = Setting(about), wgan.np
+    setting = Setting(about)
     critic, generator, bounds = setting.networks()
     critic_step, generator_step = training_steps(setting, critic, generator, bounds)
 
@@ -193,7 +195,7 @@ def keras_fit(about):
 
 def batchwise(about):
     """A Keras call for every batch. The weights are read, clipped with numpy and written back."""
-    setting, keras, np = Setting(about), wgan.keras, wgan.np
+    setting, keras = Setting(about), wgan.keras
     critic, generator, bounds = setting.networks()
 
     def loss(wanted, scores):
