@@ -108,8 +108,7 @@ def build_critic(scores=1):
             layers.Reshape((7, 7, 16)),
             layers.Conv2D(64, 3, padding="same", kernel_initializer="he_uniform"),
             layers.LeakyReLU(LEAK),
-            # The border of a digit is black. Padding helps the ten scores of cwgan a little, and wgan not at all.
-            layers.Conv2D(64, 3, padding="same" if scores > 1 else "valid", kernel_initializer="he_uniform"),
+            layers.Conv2D(64, 3, padding="same", kernel_initializer="he_uniform"),
             layers.LeakyReLU(LEAK),
             layers.Flatten(),
             layers.Dense(256, kernel_initializer="he_uniform"),

@@ -240,9 +240,9 @@ def pytorch_networks(choices, latent_dim):
     critic = nn.Sequential(
         nn.PixelUnshuffle(4),
         nn.Conv2d(16, 64, 3, padding=1), leaky,
-        nn.Conv2d(64, 64, 3), leaky,
+        nn.Conv2d(64, 64, 3, padding=1), leaky,
         nn.Flatten(),
-        nn.Linear(5 * 5 * 64, 256), leaky,
+        nn.Linear(7 * 7 * 64, 256), leaky,
         nn.Linear(256, 1),
     )  # fmt: skip
     generator = nn.Sequential(
