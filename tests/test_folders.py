@@ -138,7 +138,7 @@ IN_THE_WAY = {  # what is there, which run, what the run says
     "in the second of two folders": (put("models/critic.keras"), "--models-dir models --images-dir b/images", "critic"),
     "a file for a folder": (put("images"), DIGITS, "images: cannot be written to (Not a directory); choose another"),
     "a link in a circle": (link("images", "images"), DIGITS, "choose another --images-dir"),
-    "a long name": (put("a"), f"generate --images-dir {'a' * 300}", "File name too long; choose another folder"),
+    "a long name": (put("a"), f"train generate --images-dir {'a' * 300}", "File name too long; choose another folder"),
     "a folder that cannot be made": (put("a"), "page --models-dir /proc/none", "/proc/none: cannot be written to"),
     "a folder without the right": (put("images", without_right), DIGITS, "Permission denied"),
     "an array": (put("a.npz"), "generate --npz a.npz", "--npz a.npz: exists already"),

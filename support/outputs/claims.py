@@ -126,7 +126,8 @@ def of_run(options, labelled):
     if "generate" in steps and options.npz:
         check_new_file(options.npz, "--npz")
     if "generate" in steps and options.images_dir:
-        if "train" in steps and not options.resume:  # otherwise, they may be the same digits again
+        # Not after hours of training. With --resume, they may be the same digits again.
+        if "train" in steps and not options.resume and kind(options.images_dir) == "folder":
             digit_images.check_class_folders(options, digit_images.read_records(options.images_dir).values())
         found.append(Claim(options.images_dir, digit_images.names_of(options, labelled), "--images-dir"))
     if "train" in steps:
