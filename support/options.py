@@ -123,7 +123,7 @@ def build_parser(recipes, about="", version=""):
         help="folder for models, files of a run, interpolation.*, number_*.png and digits.html "
         "(default: saved_models)")  # fmt: skip
     add("--model", type=path, metavar="FILE",
-        help="not train: draw with this .keras file, or with a pretrained generator: wgan or cwgan "
+        help="draw with this .keras file, or with a pretrained generator, wgan or cwgan; without training "
         "(default: generator.keras in --models-dir)")  # fmt: skip
     add("--seed", type=whole_number(0, LARGEST_SEED), default=0, metavar="N",
         help="train, generate, write: seed of all random numbers (default: 0)")  # fmt: skip

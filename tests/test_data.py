@@ -346,7 +346,7 @@ BAD = {
     "empty": (file("a", b""), "is no data"),
     "folder of text": (lambda folder: write(folder / "a.txt", b"text").parent, r"holds \['a.txt'\]; give a folder"),
     "images beside folders": (images("preview.png", "7/a.png"), "give a folder"),
-    "test images in no class": (images("train/3/a.png", "test/a.png"), "test: has no folder for each class"),
+    "test images in no class": (images("train/3/a.png", "test/a.png"), "test: its images are in no class folders"),
     "a file that labels.csv lacks": (
         lambda folder: write(images("b.png")(folder) / "labels.csv", b"file,digit\na.png,3\n").parent,
         "labels.csv: has no line for b.png; add one",

@@ -25,10 +25,10 @@ def _read_values(stream, shape, dtype, where, order="C"):
     """The array that is the rest of a stream. The size is checked, because a header may promise any."""
     size = math.prod(shape) * dtype.itemsize
     if size > MOST_BYTES:
-        raise InputError(f"{where}: {size:,} bytes; {MOST_BYTES:,} are read at most: store whole numbers as uint8")
+        raise InputError(f"{where}: its header promises {size:,} bytes; {MOST_BYTES:,} are read at most; use uint8")
     data = stream.read(size + 1) if size >= 0 else b""  # 1 more: checksums are compared at the end
     if len(data) != size:
-        raise InputError(f"{where}: its header promises {size:,} bytes, but it has others; get it again")
+        raise InputError(f"{where}: its header promises {size:,} bytes, but it has more or fewer; get it again")
     return np.frombuffer(data, dtype).reshape(shape, order=order)
 
 
@@ -37,6 +37,7 @@ def load_npz(path, source=None):
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
+        # Of several known names, the first wins.
         found = {place: name for place, names in NAMES.items() for name in reversed(names) if name in members}
         if len(members) == 1:
             found["x_train"] = min(members)

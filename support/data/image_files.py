@@ -63,11 +63,11 @@ def _list_images(folder):
 def _find_labels(folder, names, classes):
     """The labels of images: by their class folders, or from a labels.csv of this program. None without either."""
     if classes:
-        are_numbers = all(name.isdecimal() for name in classes)
-        if not all("/" in name for name in names):
+        if "/" not in names[0]:
             raise InputError(
-                f"{folder}: has no folder for each class, as the other images have; give both the same form"
+                f"{folder}: its images are in no class folders, but those beside it are; arrange both alike"
             )
+        are_numbers = all(name.isdecimal() for name in classes)
         labels = {name: int(name) if are_numbers else place for place, name in enumerate(classes)}
         return np.array([labels[name.split("/")[0]] for name in names])
     path = folder / LABELS

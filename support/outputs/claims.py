@@ -120,13 +120,13 @@ def of_training(options):
 def of_run(options, labelled):
     """The claims of a run on the folders that `options` name. labelled: True if the images will have labels.
 
-    Raises InputError if --npz names a file that exists, or if class folders are in the way.
+    Raises InputError if --npz names a file that exists, or if class folders would replace digits or be replaced.
     """
     steps, found = options.steps, []
     if "generate" in steps and options.npz:
         check_new_file(options.npz, "--npz")
     if "generate" in steps and options.images_dir:
-        # Not after hours of training. With --resume, they may be the same digits again.
+        # This is checked now, not after hours of training. With --resume, the digits may be the same again.
         if "train" in steps and not options.resume and kind(options.images_dir) == "folder":
             digit_images.check_class_folders(options, digit_images.read_records(options.images_dir).values())
         found.append(Claim(options.images_dir, digit_images.names_of(options, labelled), "--images-dir"))

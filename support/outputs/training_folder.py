@@ -18,7 +18,7 @@ from support.lazy import np
 from support.models import save_model
 from support.outputs import checkpoints
 from support.outputs.claims import MARK, Claim
-from support.outputs.files import checksum, kind, read_json, write_json, write_text, write_whole
+from support.outputs.files import checksum, kind, read_json, write_json, write_text
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 MODELS = ("generator.keras", "critic.keras")
@@ -57,10 +57,11 @@ def set_aside(folder):
     The files of the run before that are deleted. If the user has put other files beside them, those stay, and the
     earlier run goes to previous-2, and so on.
     """
-    found = [folder / name for name in (*MODELS, "training") if os.path.lexists(folder / name)]
-    if found == [folder / "training"] and not checkpoints.paths(folder / "training/checkpoints"):
-        (folder / "training/data.png").unlink(missing_ok=True)
-        found = []  # a run that ended before it saved anything
+    training = folder / "training"
+    found = [path for path in (*(folder / name for name in MODELS), training) if os.path.lexists(path)]
+    if training in found and not checkpoints.paths(training / "checkpoints") and kind(training / "run.json") != "file":
+        (training / "data.png").unlink(missing_ok=True)
+        found = []  # a run that ended before its first save was complete
     if not found:
         return None
     previous, number = folder / "previous", 1
@@ -187,7 +188,7 @@ class TrainingFolder:
         self.history.append(row)
 
     def save(self, **models):
-        """Saves the history, a checkpoint, Keras models by name, run.json. The first moves an earlier run aside."""
+        """Saves the history, Keras models by name, a checkpoint, run.json. First moves an earlier run aside."""
         self.check_finite()
         self.saved = time.monotonic()
         if not self.writes:
@@ -198,10 +199,9 @@ class TrainingFolder:
         if self.history:
             self._write_history(training / "history.csv")
         record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
-        with contextlib.ExitStack() as files:  # if there is no room for the models, there is no checkpoint without them
-            for name, model in models.items():
-                save_model(model, files.enter_context(write_whole(self.folder / f"{name}.keras")))
-            checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
+        for name, model in models.items():  # before the checkpoint: whoever resumes at the end makes no others
+            save_model(model, self.folder / f"{name}.keras")
+        checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
         write_json(training / "run.json", {"about": self.about, "seconds": self.seconds(), "final": final})
 
     def _write_history(self, path):
