@@ -104,7 +104,8 @@ class Setting:
         self.recipe = wgan.RECIPES[self.options.recipe]
         self.batch, self.n_critic = self.options.batch_size, self.options.n_critic
         self.generator_batch = self.batch * (self.n_critic if self.recipe.reuse_images else 1)
-        images = wgan.load_dataset().train_images[: 50 * self.batch * self.n_critic, ..., None]
+        self.seen = self.batch * self.n_critic  # real images of an iteration
+        images = wgan.load_dataset().train_images[: 50 * self.seen, ..., None]
         self.real = images.astype("float32") / 127.5 - 1
 
     def networks(self):
@@ -119,10 +120,9 @@ class Setting:
 
     def batches(self, iterations):
         """Yields a list of n_critic batches of real images for each iteration."""
-        seen = self.batch * self.n_critic
         for number in range(iterations):
-            first = number * seen % (len(self.real) - seen + 1)
-            yield np.split(self.real[first : first + seen], self.n_critic)
+            first = number * self.seen % (len(self.real) - self.seen + 1)
+            yield np.split(self.real[first : first + self.seen], self.n_critic)
 
     def latents(self, count):
         """Latent vectors from numpy."""
@@ -184,11 +184,10 @@ def keras_fit(about):
 
     model = Gan()
     model.compile()
-    seen = setting.n_critic * setting.batch
 
     def run(iterations):
-        real = np.resize(setting.real, (iterations * seen, 28, 28, 1))
-        model.fit(real, batch_size=seen, epochs=1, verbose=0)
+        real = np.resize(setting.real, (iterations * setting.seen, 28, 28, 1))
+        model.fit(real, batch_size=setting.seen, epochs=1, verbose=0)
 
     return run, critic, generator
 

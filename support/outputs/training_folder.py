@@ -58,7 +58,7 @@ def set_aside(folder):
     earlier run goes to previous-2, and so on.
     """
     training = folder / "training"
-    found = [path for path in (*(folder / name for name in MODELS), training) if os.path.lexists(path)]
+    found = [folder / name for name in (*MODELS, "training") if os.path.lexists(folder / name)]
     if training in found and not checkpoints.paths(training / "checkpoints") and kind(training / "run.json") != "file":
         (training / "data.png").unlink(missing_ok=True)
         found = []  # a run that ended before its first save was complete
@@ -188,20 +188,22 @@ class TrainingFolder:
         self.history.append(row)
 
     def save(self, **models):
-        """Saves the history, Keras models by name, a checkpoint, run.json. First moves an earlier run aside."""
+        """Saves the history, Keras models by name, a checkpoint, run.json. First, an earlier run is set aside."""
         self.check_finite()
         self.saved = time.monotonic()
         if not self.writes:
             return
         self._set_aside()
-        training, final = self.folder / "training", self.history[-1] if self.history else {}
+        training = self.folder / "training"
         training.mkdir(exist_ok=True)
+        # The checkpoint comes after these: whoever resumes from the last one makes no others.
         if self.history:
             self._write_history(training / "history.csv")
-        record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
-        for name, model in models.items():  # before the checkpoint: whoever resumes at the end makes no others
+        for name, model in models.items():
             save_model(model, self.folder / f"{name}.keras")
+        record = {"about": self.about, "history": self.history, "seconds": self.seconds()}
         checkpoints.save(training / "checkpoints", self.iterations(), self.training.variables, record)
+        final = self.history[-1] if self.history else {}
         write_json(training / "run.json", {"about": self.about, "seconds": self.seconds(), "final": final})
 
     def _write_history(self, path):
