@@ -7,7 +7,7 @@ import functools
 import math
 
 from support import cluster, randomness
-from support.labels import labels_of
+from support.labels import count_choices, labels_of
 from support.lazy import np, tf
 
 MARGIN = 0.01  # between the largest of the numbers that make a choice and the next; the generator multiplies by 1000
@@ -55,13 +55,13 @@ def draw_lines(number, lines, seed, labels, latent_dim):
 def compile_drawing(generator):
     """The function (block, seed, choices) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once.
 
-    choices: int [BLOCK], which of its labels a generator with labels draws.
+    choices: int [BLOCK], which of its choices the generator takes; no matter if it has none.
     """
-    labels = labels_of(generator)
+    count = count_choices(generator)
 
     def draw_block(block, seed, choices):
         latents = draw_latents(seed, block, generator.input_shape[-1])
-        latents = set_choice(latents, choices, len(labels)) if labels else latents
+        latents = set_choice(latents, choices, count) if count else latents
         return to_pixels(generator(latents, training=False))
 
     return tf.function(draw_block, jit_compile=cluster.use_xla(), autograph=False)
@@ -71,11 +71,12 @@ def draw_digits(generator, stop, seed=0, first=0, digits=None):
     """Yields the digits `first` to `stop` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
 
     generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. digits: if it has labels, those
-    to draw in turn; by default all. Digit i depends on the generator, the seed, `digits` and i alone: it is always made
-    from the same latent vector, at the same place of a block.
+    to draw in turn; by default all. Without labels, it takes its choices in turn: by chance, some would be more
+    frequent. Digit i depends on the generator, the seed, `digits` and i alone: it is always made from the same latent
+    vector, at the same place of a block.
     """
     draw_block, labels = compile_drawing(generator), labels_of(generator)
-    turns = np.searchsorted(labels, digits or labels or [0])
+    turns = np.searchsorted(labels, digits or labels) if labels else np.arange(max(1, count_choices(generator)))
     for start in range(first - first % BLOCK, stop, BLOCK):
         choices = turns[(start + np.arange(BLOCK)) % len(turns)]
         digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed), tf.constant(choices)).numpy()

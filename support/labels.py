@@ -13,6 +13,7 @@ from support.lazy import np
 DIGITS = tuple(range(10))
 FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
 PREFIX = "labels_"
+CHOICE = "choice"  # the name of this layer if nobody knows what its numbers stand for
 
 
 def read_labels(text):
@@ -38,8 +39,8 @@ def write_labels(labels):
 
 
 def layer_name(labels):
-    """The name of the layer of a generator whose name holds the labels."""
-    return PREFIX + write_labels(labels).replace(",", "_")
+    """The name of the layer of a generator that chooses: it holds the labels, () for none."""
+    return PREFIX + write_labels(labels).replace(",", "_") if labels else CHOICE
 
 
 def labels_of(generator):
@@ -51,6 +52,12 @@ def labels_of(generator):
                 if len(labels) == layer.output.shape[-1]:
                     return labels
     return ()
+
+
+def count_choices(generator):
+    """How many learned vectors a Keras model chooses from, by the largest of as many first latent numbers; 0: none."""
+    named = [layer.output.shape[-1] for layer in generator.layers if layer.name == CHOICE]
+    return len(labels_of(generator)) or (named[0] if named and named[0] <= generator.input_shape[-1] else 0)
 
 
 def check_request(options, labels):

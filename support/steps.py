@@ -29,7 +29,7 @@ def generate(generator, about, options):
 
 
 def interpolate(generator, options):
-    """Writes a walk between latent points as an animation. A seed's point is the latent vector of its first digit."""
+    """Writes a walk between latent points as an animation. A seed's point is its first latent vector."""
     points = [draw_latents(seed, 0, generator.input_shape[-1])[0].numpy() for seed in options.walk]
     ways = pictures.walk(points, options.frames)
     pictures.save_walk(options.models_dir, [to_pixels(generator(way, training=False)).numpy() for way in ways])

@@ -54,6 +54,9 @@ def test_labels_are_read_and_what_is_not_a_list_of_labels_is_refused(text):
 def test_the_labels_of_a_generator_are_in_its_file(tmp_path, kinds):
     assert labels.labels_of(load_generator(save_generator(tmp_path / "generator.keras", kinds))) == kinds
     assert labels.labels_of(load_generator(PRETRAINED)) == ()
+    assert labels.count_choices(load_generator(PRETRAINED)) == 10
+    stranger = keras.Sequential([keras.Input((4,)), keras.layers.Dense(784, name="choice")])
+    assert labels.count_choices(stranger) == 0
 
 
 # ------------------------------------------------------------------------------------------------------------- files
@@ -115,14 +118,15 @@ def test_the_digits_of_a_line_share_their_style():
     assert within.min() > 0.7 and np.sort(between.ravel())[:-16].max() < 0.6
 
 
-def test_a_walk_is_smooth_and_starts_at_the_digit_of_each_seed(program):
+def test_a_walk_is_smooth_and_starts_at_the_latent_vector_of_each_seed(program):
     status, lines = program("interpolate --model wgan --models-dir out --walk 3,4,5 --frames 4")
     assert status == 0 and "a walk between 3 latent vectors" in lines[-1], lines
     with Image.open("out/interpolation.gif") as animation, Image.open("out/interpolation.png") as picture:
         assert animation.n_frames == 12 and animation.size == (112, 112) and picture.size == (4 * 56, 3 * 56)
         frames = np.asarray(picture, int)[::2, ::2]
     for way, seed in enumerate((3, 4, 5)):
-        digit = next(drawing.draw_digits(load_generator(PRETRAINED), 1, seed))[0]
+        generator, latents = load_generator(PRETRAINED), drawing.draw_latents(seed, 0, 64)
+        digit = drawing.to_pixels(generator(latents, training=False)).numpy()[0]
         assert abs(frames[28 * way :, :28][:28] - digit).max() <= 1, "up to the rounding of another batch size"
     points = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
     ways = list(pictures.walk([*points, -points[2]], 10))
