@@ -58,7 +58,7 @@ class Recipe:
     clip_scaled: bool = False  # the box of each layer is in proportion to its He initialisation, see clip_bounds
     centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
     generator_rate: float = 1.0  # the generator's learning rate / the critic's
-    decay: bool = True  # the learning rates fall linearly to a fiftieth
+    final_rate: float = 0.02  # the learning rates fall linearly to this share of their start
     reuse_images: bool = False  # the generator's update uses the images of the critic's updates, no new ones
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     conditional: bool = False  # a score of the critic and a choice of the generator for each label of the dataset
@@ -71,18 +71,18 @@ class Recipe:
 RECIPES = {  # how the settings were found: benchmarks/results/search.md
     "wgan": Recipe(
         epochs=6, batch_size=16, n_critic=2, learning_rate=2e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
-        centred=True, reuse_images=True, choices=10, lookahead=5,
+        centred=True, final_rate=0.3, reuse_images=True, choices=10, lookahead=5,
     ),
     # The same with labels: it draws the digits that are asked for.
     "cwgan": Recipe(
         epochs=3, batch_size=16, n_critic=2, learning_rate=3e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
-        centred=True, reuse_images=True, conditional=True, lookahead=20,
+        centred=True, final_rate=0.3, reuse_images=True, conditional=True, lookahead=20,
     ),
     # A gradient penalty instead of clipping (Gulrajani et al. 2017).
     "wgan-gp": Recipe(epochs=8, batch_size=32, n_critic=2, reuse_images=True, choices=10, penalty=10.0),
     # The settings of algorithm 1 of the paper.
     "wgan-paper": Recipe(
-        epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, latent_dim=100, clip=0.01, decay=False,
+        epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, latent_dim=100, clip=0.01, final_rate=1.0,
     ),
     # A discriminator that classifies images as real or generated (Radford et al. 2015; Goodfellow et al. 2014).
     "dcgan": Recipe(epochs=4, batch_size=32, n_critic=1, latent_dim=100, networks="dcgan", loss="cross-entropy"),
@@ -141,7 +141,7 @@ def build_generator(latent_dim=64, choices=10, labels=()):
         # With bfloat16, the two largest numbers of 1 in 200 vectors round to one value: each gets a half.
         choose = layers.Dense(
             choices, activation="softmax", use_bias=False, trainable=False,
-            kernel_initializer=keras.initializers.Identity(1000.0), name=layer_name(labels) if labels else "choice",
+            kernel_initializer=keras.initializers.Identity(1000.0), name=layer_name(labels),
         )  # fmt: skip
         values = layers.Concatenate()([latent, layers.Rescaling(CHOICE)(choose(latent))])
     for layer in (
@@ -256,8 +256,8 @@ def build_training(options, total, labels=()):
         critic=critic,
         generator=generator,
         average=average,
-        critic_optimizer=build_optimizer(critic, rate, total * options.n_critic, recipe.decay),
-        generator_optimizer=build_optimizer(generator, rate * recipe.generator_rate, total, recipe.decay),
+        critic_optimizer=build_optimizer(critic, rate, total * options.n_critic, recipe.final_rate),
+        generator_optimizer=build_optimizer(generator, rate * recipe.generator_rate, total, recipe.final_rate),
         earlier_weights=averages.copy_weights([critic, generator]) if recipe.lookahead else [],
         bounds=bounds,
         labels=labels,
@@ -266,13 +266,12 @@ def build_training(options, total, labels=()):
     )
 
 
-def build_optimizer(network, rate, updates, decay):
+def build_optimizer(network, rate, updates, final_rate):
     """RMSprop, without momentum: momentum would reuse gradients that an older version of the other network gave.
 
-    decay: the learning rate falls linearly from `rate` to a fiftieth of it in this number of updates.
+    The learning rate falls linearly from `rate` to `final_rate` times `rate` in this number of updates.
     """
-    if decay:
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=rate / 50)
+    rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=rate * final_rate)
     optimizer = keras.optimizers.RMSprop(rate, rho=0.9)
     optimizer.build(network.trainable_variables)
     return optimizer
