@@ -70,8 +70,8 @@ class Recipe:
 
 RECIPES = {  # how the settings were found: benchmarks/results/search.md
     "wgan": Recipe(
-        epochs=6, batch_size=16, n_critic=2, learning_rate=2e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
-        centred=True, final_rate=0.3, reuse_images=True, choices=10, lookahead=5,
+        epochs=5, batch_size=16, n_critic=2, learning_rate=3e-3, generator_rate=2.0, clip=2.0, clip_scaled=True,
+        centred=True, final_rate=0.15, reuse_images=True, choices=10, lookahead=5,
     ),
     # The same with labels: it draws the digits that are asked for.
     "cwgan": Recipe(
