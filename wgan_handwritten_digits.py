@@ -58,7 +58,7 @@ class Recipe:
     clip_scaled: bool = False  # the box of each layer is in proportion to its He initialisation, see clip_bounds
     centred: bool = False  # shift the weights of each critic unit to mean zero before clipping, see clip_weights
     generator_rate: float = 1.0  # the generator's learning rate / the critic's
-    final_rate: float = 0.02  # the learning rates fall linearly to this share of their start
+    final_rate: float = 0.02  # the learning rates fall linearly to this fraction of their initial value
     reuse_images: bool = False  # the generator's update uses the images of the critic's updates, no new ones
     choices: int = 0  # number of learned vectors that the generator starts from, see build_generator
     conditional: bool = False  # a score of the critic and a choice of the generator for each label of the dataset

@@ -55,7 +55,7 @@ def draw_lines(number, lines, seed, labels, latent_dim):
 def compile_drawing(generator):
     """The function (block, seed, choices) -> BLOCK digits of `generator`, uint8 [BLOCK, 28, 28], compiled once.
 
-    choices: int [BLOCK], which of its choices the generator takes; no matter if it has none.
+    choices: int [BLOCK], the choice for each digit; ignored if the generator has none.
     """
     count = count_choices(generator)
 
@@ -71,12 +71,12 @@ def draw_digits(generator, stop, seed=0, first=0, digits=None):
     """Yields the digits `first` to `stop` - 1 in parts: uint8 [n, 28, 28], white ink on black as in MNIST, 0 to 255.
 
     generator: any Keras model from latent vectors to images [n, 28, 28, 1] in [-1, 1]. digits: if it has labels, those
-    to draw in turn; by default all. Without labels, it takes its choices in turn: by chance, some would be more
-    frequent. Digit i depends on the generator, the seed, `digits` and i alone: it is always made from the same latent
-    vector, at the same place of a block.
+    to draw in turn; by default all. A generator with choices but no labels takes them in turn, too: at random, some
+    would be more frequent. Digit i depends on the generator, the seed, `digits` and i alone: it is always made from the
+    same latent vector, at the same place of a block.
     """
-    draw_block, labels = compile_drawing(generator), labels_of(generator)
-    turns = np.searchsorted(labels, digits or labels) if labels else np.arange(max(1, count_choices(generator)))
+    draw_block = compile_drawing(generator)
+    turns = np.searchsorted(labels_of(generator), digits) if digits else np.arange(count_choices(generator) or 1)
     for start in range(first - first % BLOCK, stop, BLOCK):
         choices = turns[(start + np.arange(BLOCK)) % len(turns)]
         digits = draw_block(tf.constant(start // BLOCK), tf.constant(seed), tf.constant(choices)).numpy()

@@ -8,12 +8,12 @@ import contextlib
 import re
 
 from support.errors import InputError
-from support.lazy import np
+from support.lazy import keras, np
 
 DIGITS = tuple(range(10))
 FEWEST, MOST = 2, 100  # labels of a dataset that can be learned
 PREFIX = "labels_"
-CHOICE = "choice"  # the name of this layer if nobody knows what its numbers stand for
+UNLABELLED = "choice"  # the name of such a layer in a generator without labels
 
 
 def read_labels(text):
@@ -39,8 +39,8 @@ def write_labels(labels):
 
 
 def layer_name(labels):
-    """The name of the layer of a generator that chooses: it holds the labels, () for none."""
-    return PREFIX + write_labels(labels).replace(",", "_") if labels else CHOICE
+    """The name of the layer that chooses: it contains the labels, or is "choice" without labels, ()."""
+    return PREFIX + write_labels(labels).replace(",", "_") if labels else UNLABELLED
 
 
 def labels_of(generator):
@@ -55,9 +55,14 @@ def labels_of(generator):
 
 
 def count_choices(generator):
-    """How many learned vectors a Keras model chooses from, by the largest of as many first latent numbers; 0: none."""
-    named = [layer.output.shape[-1] for layer in generator.layers if layer.name == CHOICE]
-    return len(labels_of(generator)) or (named[0] if named and named[0] <= generator.input_shape[-1] else 0)
+    """The number of learned vectors that a Keras model chooses from; 0 if it does not choose.
+
+    The largest of that many first latent numbers decides.
+    """
+    for layer in generator.layers:
+        if layer.name == UNLABELLED and isinstance(layer, keras.layers.Dense):
+            return layer.units if layer.units <= generator.input_shape[-1] else 0
+    return len(labels_of(generator))
 
 
 def check_request(options, labels):

@@ -2,7 +2,7 @@
 
 from support import pictures
 from support.drawing import draw_digits, draw_latents, draw_lines, to_pixels
-from support.labels import labels_of
+from support.labels import count_choices, labels_of
 from support.outputs import digit_images
 from support.page.writing import write_page
 
@@ -24,12 +24,13 @@ def generate(generator, about, options):
     labels, numbers = labels_of(generator), digit_images.part_of(options.images, options.shard)
     about = {**about, "seed": options.seed, "digits": options.digits, "labels": options.digits or labels}
     about["folders"] = options.folders or None
+    about["choices"] = None if labels else count_choices(generator)  # taken in turn; before version 0.4, at random
     digits = draw_digits(generator, numbers.stop, options.seed, numbers.start, options.digits)
     digit_images.save(digits, options, about)
 
 
 def interpolate(generator, options):
-    """Writes a walk between latent points as an animation. A seed's point is its first latent vector."""
+    """Writes a walk between latent points as an animation. Each seed gives a point: its first latent vector."""
     points = [draw_latents(seed, 0, generator.input_shape[-1])[0].numpy() for seed in options.walk]
     ways = pictures.walk(points, options.frames)
     pictures.save_walk(options.models_dir, [to_pixels(generator(way, training=False)).numpy() for way in ways])

@@ -33,7 +33,7 @@ def test_random_numbers_have_their_distributions_and_are_the_same_on_every_machi
     normal, uniform = (draw([200_000], tf.constant([1, 2])).numpy() for draw in (randomness.normal, randomness.uniform))
     assert stats.kstest(normal, "norm").pvalue > 0.001 and abs(normal.var() - 1) < 0.02
     assert stats.kstest(uniform, "uniform").pvalue > 0.001 and uniform.min() >= 0 and uniform.max() < 1
-    # Digit i stays the same picture in later versions.
+    # Latent vector i stays the same in later versions.
     assert hashlib.sha256(normal.astype("<f4").tobytes()).hexdigest()[:16] == "dc56ff57f27bc890"
 
 
@@ -53,7 +53,7 @@ def test_digit_i_depends_on_the_model_the_seed_and_i_alone(model, digits, monkey
     assert (others != expected[:3]).any(axis=(1, 2)).all()
 
     latents = drawing.draw_latents(7, 0, 64)  # what anyone can do with the model
-    latents = drawing.set_choice(latents, np.resize(digits or range(10), 500), 10)  # all choices equally often
+    latents = drawing.set_choice(latents, np.resize(digits or range(10), 500), 10)  # the choices in turn
     images = generator(latents, training=False).numpy()[..., 0]
     assert np.abs(np.round((images + 1) * 127.5) - expected[:500]).max() <= 1
 
