@@ -34,7 +34,7 @@ assert report["images"] == count, report
 # Bounds for one epoch of the default recipe on MNIST. Measured in float32 on a CPU, seed 0 with version 0.4:
 #
 #                        Fréchet distance   coverage   share of each digit
-#   seed 0                           2.59       0.57
+#   seed 0                           1.52       0.62
 #   seed 0, version 0.3              3.13       0.46       5.3 to 14.3 %
 #   seed 1, version 0.3              2.18       0.54       6.0 to 13.0 %
 #   --learning-rate 2e-4            14.02       0.07       2.1 to 20.1 %   (version 0.3, a fifth of its rate)
