@@ -79,7 +79,10 @@ RECIPES = {  # how the settings were found: benchmarks/results/search.md
         centred=True, final_rate=0.3, reuse_images=True, conditional=True, lookahead=20,
     ),
     # A gradient penalty instead of clipping (Gulrajani et al. 2017).
-    "wgan-gp": Recipe(epochs=8, batch_size=32, n_critic=2, reuse_images=True, choices=10, penalty=10.0),
+    "wgan-gp": Recipe(
+        epochs=5, batch_size=32, n_critic=2, learning_rate=2e-3, final_rate=0.15, reuse_images=True, choices=10,
+        penalty=10.0, lookahead=5,
+    ),
     # The settings of algorithm 1 of the paper.
     "wgan-paper": Recipe(
         epochs=20, batch_size=64, n_critic=5, learning_rate=5e-5, latent_dim=100, clip=0.01, final_rate=1.0,
