@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def show_digits(digits, picture):
 
         display(Image(filename=picture))
     elif sys.stderr.isatty() and (sys.stderr.encoding or "").lower().startswith("utf"):
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # some pseudo-terminals say 0
+        columns = shutil.get_terminal_size().columns
         for line in half_blocks(digits[: max(1, columns // 14)]):
             say(line)
 
@@ -119,9 +120,13 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def handling(handler):
-    """A block in which signals that end a run call `handler`. Only the main thread of a process receives signals."""
+    """A block in which signals that end a run call `handler`. Only the main thread of a process receives signals.
+
+    A signal that is ignored stays ignored: nohup protects a run from a closed terminal in this way.
+    """
     numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, handler) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
@@ -154,7 +159,7 @@ def run_program(read, run, arguments, script):
     """Calls run(read(arguments)); returns the exit status, after one line about an error.
 
     0: done; 2: a bad option or input, found before anything is written; 1: any other error; 130, 143: interrupted.
-    arguments: the words of the command line; None: those of this process, unless it is a notebook's.
+    arguments: the words of the command line; None: those of this process or of %run, but not those of a notebook.
     """
     if sys.stderr is None:  # closed, as by 2>&-
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -162,7 +167,7 @@ def run_program(read, run, arguments, script):
         if hasattr(stream, "reconfigure"):  # not in a notebook
             stream.reconfigure(errors="replace")  # an ASCII-only terminal shows question marks
     if arguments is None:
-        arguments = [] if "ipykernel" in sys.modules else sys.argv[1:]
+        arguments = [] if "kernel" in os.path.basename(sys.argv[0]) else sys.argv[1:]
 
     def interrupt(number, _):
         raise Interrupted(number)
@@ -186,6 +191,8 @@ def explain(error, arguments, training):
     """
     if isinstance(error, InputError):
         return str(error), 2
+    if isinstance(error, ImportError):
+        return f"{error}: install requirements.txt; is the virtual environment active?", 2
     if isinstance(error, Interrupted):
         again = quoted(["python", sys.argv[0], *(word for word in arguments if word != "--resume"), "--resume"])
         return f"stopped by {error}" + (f"; resume with: {again}" if error.saved else ""), error.status

@@ -22,7 +22,6 @@ def import_tensorflow(device="auto", join=None):
     is "gpu" and it finds none.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["MPLBACKEND"] = "agg"  # this program draws files only; a notebook sets a backend that is not installed
     # oneDNN is off by default on CPUs without AVX-512, but makes training 1.5 times as fast there, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -56,7 +55,8 @@ def _import():
     except Exception as error:  # a missing or broken package, or a keras.json with any content
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"TensorFlow or Keras cannot be imported ({reason}): install requirements.txt, or repair keras.json"
+            f"TensorFlow or Keras cannot be imported ({reason}): install requirements.txt (is the virtual environment "
+            "active?), or repair keras.json"
         ) from None
     if keras.backend.backend() != "tensorflow":
         raise InputError(

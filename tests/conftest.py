@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
+for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):  # nohup and job schedulers may have it ignored
+    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 # A training run of six epochs with four iterations each.
 TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 

@@ -3,12 +3,14 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from support import console
 from support.console import Interrupted
@@ -41,6 +43,17 @@ def test_a_signal_ends_a_program_at_once(name, capsys):
     assert console.run_program(list, run, ["generate"], "program") == 128 + number
     assert capsys.readouterr().err == f"program: stopped by {name}\n"
     assert signal.getsignal(number) == before
+
+
+def test_nohup_protects_a_run(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert console.run_program(list, lambda _: signal.raise_signal(signal.SIGHUP), [], "program") == 0
+        with console.signals_noted() as note:
+            signal.raise_signal(signal.SIGHUP)
+        assert note.asked is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_in_training_a_signal_waits_and_a_second_one_does_not():
@@ -83,6 +96,22 @@ def test_an_error_is_one_line_that_says_what_to_do(error, status, line, capsys, 
     monkeypatch.setattr(sys, "argv", ["script.py"])
     assert end_with(error) == status
     assert capsys.readouterr().err == f"program: {line}\n"
+
+
+def test_the_arguments_of_a_notebook_are_not_ours_but_those_of_its_run_command_are(monkeypatch):
+    read = []
+    for words in (["python/ipykernel_launcher.py", "-f", "kernel.json"], ["script.py", "generate"]):
+        monkeypatch.setattr(sys, "argv", words)
+        assert console.run_program(read.append, lambda _: None, None, "program") == 0
+    assert read == [[], ["generate"]]
+
+
+@pytest.mark.parametrize("words", ["wgan_handwritten_digits.py", "evaluate_digits.py data/mnist.npz"])
+def test_a_forgotten_virtual_environment_is_named(words, tmp_path):
+    command = [sys.executable, "-ES", *(ROOT / word for word in words.split())]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    last = process.stderr.splitlines()[-1]
+    assert process.returncode == 2 and last.endswith("install requirements.txt; is the virtual environment active?")
 
 
 def test_a_bug_is_not_hidden():
@@ -133,8 +162,7 @@ def test_a_terminal_that_can_shows_digits_as_text(monkeypatch, tmp_path):
         stream = io.TextIOWrapper(io.BytesIO(), encoding)
         monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
         monkeypatch.setattr(sys, "stderr", stream)
-        monkeypatch.setattr(stream, "fileno", lambda: 2)
-        monkeypatch.setattr(os, "get_terminal_size", lambda file: os.terminal_size((30, 24)))
+        monkeypatch.setenv("COLUMNS", "30")  # and no file number: in IDLE, standard error is not a file
         console.show_digits(digits, tmp_path / "none.png")
         stream.flush()
         shown[encoding, terminal] = stream.buffer.getvalue().decode(encoding).splitlines()

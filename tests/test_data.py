@@ -170,6 +170,14 @@ def test_idx_of_any_name_and_beside_its_packed_twin(tmp_path):
     assert_same(load_dataset(write(tmp_path / "c" / IDX_NAMES[0], idx(TRAIN)).parent), labels=False)
 
 
+def test_an_archive_that_also_has_folders_with_the_names_of_files(tmp_path):
+    for file, array in zip(IDX_NAMES, ARRAYS.values(), strict=True):
+        for name in (f"{file}/{file}", file.replace("-idx", ".idx")):
+            write(tmp_path / name, idx(array))
+    assert_same(load_dataset(tmp_path), test=True)
+    assert_same(load_dataset(tmp_path / "train-images.idx3-ubyte"), test=True)
+
+
 def test_emnist_is_turned_upright(tmp_path):
     turned = np.ascontiguousarray(TRAIN.transpose(0, 2, 1))
     table = write(tmp_path / "emnist-letters-train.csv", csv(np.c_[TRAIN_LABELS, turned.reshape(5, 784)]))

@@ -108,6 +108,12 @@ def test_what_tensorflow_prints_is_not_shown(capfd):
     assert capfd.readouterr().err == "ours"
 
 
+def test_the_plots_of_a_notebook_still_appear_after_a_run(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://of_the_notebook")
+    device.import_tensorflow("cpu")
+    assert os.environ["MPLBACKEND"] == "module://of_the_notebook"
+
+
 def test_device_gpu_without_a_gpu_is_one_line(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert wgan.main(["generate", "--model", "wgan", "--device", "gpu"]) == 2
@@ -130,8 +136,7 @@ ODD = '{"image_data_format": "channels_first", "floatx": "float64", "backend": "
 def test_a_users_environment_does_not_matter_or_is_one_line(tmp_path, content):
     """A keras.json of another project or with nonsense, other backends, a terminal that knows ASCII only."""
     (tmp_path / "keras.json").write_text(content, encoding="utf-8")
-    environment = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "MPLBACKEND": "a_missing_one"}
-    environment |= {"PYTHONIOENCODING": "ascii"}
+    environment = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, str(SCRIPT), "--summary"]
     process = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
     if content == ODD:

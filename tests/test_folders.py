@@ -83,6 +83,12 @@ def test_what_is_no_small_json_file_of_a_dictionary_reads_as_nothing(tmp_path, c
     assert files.read_json(tmp_path / "a.json") is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_json_as_windows_writes_it_is_read(tmp_path, encoding):
+    (tmp_path / "a.json").write_text('{"a": 1}', encoding=encoding)
+    assert files.read_json(tmp_path / "a.json") == {"a": 1}
+
+
 # ------------------------------------------------------------------------------------- the user's files are not touched
 def put(name, make=lambda path: path.write_text("mine")):
     """A function that makes a thing in a folder, by default a file."""

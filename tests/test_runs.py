@@ -218,6 +218,9 @@ def test_a_second_run_moves_the_first_when_it_saves_and_not_before(train):
     assert untouched == [True, True, False, False]
     assert run_in("models/previous") == first
     second = run_in("models")
+    Path("models/previous/.DS_Store").touch()  # Finder has been there
+    assert train("--epochs 1 --seed 4")[0] == 0 and run_in("models/previous") == second
+    second = run_in("models")
     names = "notes.txt", "training/checkpoints/step_1_keep.npz", "training/samples/epoch_1 b.png"
     mine = [Path("models/notes.txt"), *(Path("models/previous", name) for name in names)]
     for path in mine:  # the run before that is deleted, except these

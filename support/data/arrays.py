@@ -6,6 +6,7 @@ import math
 import re
 import struct
 import zipfile
+from pathlib import Path
 
 from support.data.dataset import MOST_BYTES, PIXELS, SAVE, dataset_of, open_unpacked, reading
 from support.errors import InputError
@@ -67,7 +68,8 @@ def _read_numpy(stream, where):
 def find_idx(folder):
     """The IDX files of training images in a folder, in its raw/ and in NAME/raw/, where torchvision puts them."""
     places = ("", "raw/", "*/raw/")
-    files = {file for place in places for file in folder.glob(f"{place}*train-images[-.]idx3-ubyte*")}
+    found = [file for place in places for file in folder.glob(f"{place}*train-images[-.]idx3-ubyte*")]
+    files = set(filter(Path.is_file, found))  # Kaggle's archive also has folders with such names
     return sorted(files - {file.with_name(f"{file.name}.gz") for file in files})  # of two, the unpacked one
 
 
@@ -81,7 +83,8 @@ def load_idx(path):
         if part == "train":
             others |= {"x_test": "t[1e]*-images", "y_test": "t[1e]*-labels"}  # t10k or test
         for place, start in others.items():
-            files[place] = min(path.parent.glob(f"{dataset}{start}[-.]idx*"), default=None)
+            found = path.parent.glob(f"{dataset}{start}[-.]idx*")
+            files[place] = min(filter(Path.is_file, found), default=None)
     arrays = {place: _read_idx(file) for place, file in files.items() if file}
     return dataset_of(arrays, path, transposed=path.name.startswith("emnist-"))
 

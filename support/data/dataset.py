@@ -88,12 +88,12 @@ def warning_about(images):
 
 @contextlib.contextmanager
 def reading(path):
-    """Turns any exception of the block into an InputError that names the path. Damaged files may raise anything."""
+    """Turns exceptions of the block into an InputError that names the path. Damaged files may raise nearly anything."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about damaged images
             yield
-    except InputError:
+    except (InputError, ImportError):
         raise
     except Exception as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

@@ -69,7 +69,7 @@ def read_json(path):
     try:
         if kind(path) != "file" or os.path.getsize(path) > MIB:
             return None
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(Path(path).read_bytes())  # also UTF-16, which Windows PowerShell writes
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

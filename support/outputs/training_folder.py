@@ -22,14 +22,17 @@ from support.outputs.files import checksum, kind, read_json, write_json, write_t
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 MODELS = ("generator.keras", "critic.keras")
-# Every file of a run, relative to --models-dir. (run.json beside the models: in a folder "previous" of version 0.3.)
+# Every file of a run, relative to --models-dir, and Finder's.
 FILES = (
     r"generator\.keras|critic\.keras|run\.json|" + re.escape(MARK) + r"|training/(history\.csv|run\.json|data\.png|"
-    r"curves\.png|progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?\..*\.partial\..*"
+    r"curves\.png|progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?(\..*\.partial\..*|\.DS_Store)"
 )
 FOLDERS = ("training/samples", "training/checkpoints", "training", "")
 # What decides the weights.
-SOURCES = ("../../wgan_handwritten_digits.py", "../averages.py", "../other_gans.py", "../quick_layers.py")
+SOURCES = (
+    "../../wgan_handwritten_digits.py", "../averages.py", "../drawing.py", "../other_gans.py", "../quick_layers.py",
+    "../randomness.py",
+)  # fmt: skip
 
 
 def describe(options, recipe, dataset, version):
