@@ -1,11 +1,11 @@
 """Seconds and memory of drawing digits and of an epoch; how both grow; how long a start takes.
 
-    python benchmarks/drawing_and_growth.py [--rounds 3] [--iterations 100] [--picture benchmarks/results/growth.png]
+    python benchmarks/drawing_and_growth.py [--rounds 3] [--iterations 100]
 
-Prints tables in Markdown. --picture draws them as curves; no other files are written. Each number comes from a process
-of its own and is the median of the rounds. The time of drawing is that of the whole command, which imports TensorFlow
-first. The time of an epoch of wgan is computed from some iterations, without compiling. Memory is the peak of the
-process, but never less than that of this one, about 140 MiB. Larger datasets are MNIST repeated. Linux and macOS only.
+Prints tables in Markdown and writes no files. Each number comes from a process of its own and is the median of the
+rounds. The time of drawing is that of the whole command, which imports TensorFlow first. The time of an epoch of wgan
+is computed from some iterations, without compiling. Memory is the peak of the process, but never less than that of this
+one, about 140 MiB. Larger datasets are MNIST repeated. Linux and macOS only.
 """
 
 import argparse
@@ -71,27 +71,12 @@ def cases(options):
     ]
 
 
-def draw(path, panels):
-    """Draws seconds and memory as curves. panels: {title: {number: (seconds, MiB)}}."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(14, 6), layout="constrained")
-    for (title, points), axes in zip(panels.items(), figure.subplots(2, len(panels)).T, strict=True):
-        for place, (axis, label) in enumerate(zip(axes, ("seconds", "peak memory, MiB"), strict=True)):
-            values = [both[place] for both in points.values()]
-            axis.plot(list(points), values, marker="o")
-            axis.set(xlabel=title, ylabel=label, ylim=(0, 1.1 * max(values)))
-            axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--iterations", type=int, default=100, metavar="N", help="of batch 32; fewer of larger ones")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--only", metavar="WORD", default="", help="only the tables with this word in the title")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the tables, apart from the first")
     options = parser.parse_args()
     asked, found = [case for case in cases(options) if options.only in case[0]], {}
     for _ in range(options.rounds):
@@ -102,9 +87,6 @@ def main():
     for title, points in medians.items():
         rows = [[name, f"{seconds:.2f}", f"{memory:.0f}"] for name, (seconds, memory) in points.items()]
         print(f"\n{machine.table([title, 'seconds', 'peak memory, MiB'], rows)}")
-    medians.pop("command", None)
-    if options.picture and medians:
-        draw(options.picture, medians)
 
 
 if __name__ == "__main__":

@@ -54,22 +54,16 @@ TOTAL = 10_000  # iterations of the run that the schedule of the learning rate p
 def ours(about):
     """The loop of the checkout that this process imports. about: see Worker."""
     settings = about["settings"]
-    if hasattr(wgan, "complete"):  # version 0.3
-        options = wgan.complete(wgan.Options(**settings), wgan.RECIPES)
-        wgan.replicas.start(options)
-        dataset, training = wgan.load_dataset(), wgan.build_training(options)
-        iterate = wgan.compile_iteration(training, dataset.train_images, options, TOTAL, dataset.train_labels)
-    else:
-        options = wgan.options_from(settings, wgan.RECIPES)
-        start(options, about)
-        dataset, times = wgan.load_dataset(), about.get("repeats", 1)
-        if times > 1:
-            images, labels = dataset.train_images, dataset.train_labels
-            dataset = wgan.as_dataset(np.tile(images, (times, 1, 1)), np.tile(labels, times))
-        labels = wgan.labels_to_learn(dataset, options, wgan.RECIPES[options.recipe])
-        with wgan.cluster.strategy().scope():
-            training = wgan.build_training(options, TOTAL, labels)
-        iterate = wgan.compile_iteration(training, dataset, options)
+    options = wgan.options_from(settings, wgan.RECIPES)
+    start(options, about)
+    dataset, times = wgan.load_dataset(), about.get("repeats", 1)
+    if times > 1:
+        images, labels = dataset.train_images, dataset.train_labels
+        dataset = wgan.as_dataset(np.tile(images, (times, 1, 1)), np.tile(labels, times))
+    labels = wgan.labels_to_learn(dataset, options, wgan.RECIPES[options.recipe])
+    with wgan.cluster.strategy().scope():
+        training = wgan.build_training(options, TOTAL, labels)
+    iterate = wgan.compile_iteration(training, dataset, options)
 
     def run(iterations):
         for _ in range(iterations):

@@ -2,17 +2,15 @@
 
     python benchmarks/runs.py wgan cwgan --seeds 3,4,5       trains, evaluates, prints the tables
     python benchmarks/runs.py wgan --epochs 60               the same with another number of epochs
-    python benchmarks/runs.py wgan wgan_60_epochs --tables --picture benchmarks/results/time_to_quality.png
-                                                             trains nothing: prints the tables of earlier runs
+    python benchmarks/runs.py wgan wgan_60_epochs --tables   trains nothing: prints the tables of earlier runs
 
 Writes to benchmarks/results, for each run: NAME_seedN.csv, its history; NAME_seedN.json, what `evaluate_digits.py
 --json` says about 25,000 digits (with labels: about 60,000, with --gan-train), with the CPU seconds of training and the
 machine. For each name: NAME.png, the first 20 digits of the first seed. NAME is the recipe; with --epochs 60 it is
 RECIPE_60_epochs.
 
-Prints two tables in Markdown: the quality, and the time until it is reached. --picture draws the second as curves. The
-runs follow each other. Their seconds mean something if the machine has nothing else to do. The CPU seconds are those of
-the whole training process.
+Prints two tables in Markdown: the quality, and the time until it is reached. The runs follow each other. Their seconds
+mean something if the machine has nothing else to do. The CPU seconds are those of the whole training process.
 """
 
 import argparse
@@ -129,32 +127,12 @@ def time_table(names, seeds=SEEDS):
     return machine.table(["run", "seeds", *levels, "at the end", "CPU seconds", "Fréchet distance"], rows)
 
 
-def draw_times(names, seeds, path):
-    """Draws the Fréchet distance over minutes: the median of the seeds at each epoch, with the spread as a band."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axis = figure.subplots()
-    for name in names:
-        epochs = list(zip(*read_histories(name, seeds), strict=True))
-        minutes = [statistics.median(row["seconds"] for row in epoch) / 60 for epoch in epochs]
-        found = [sorted(row["frechet_distance"] for row in epoch) for epoch in epochs]
-        axis.plot(minutes, [statistics.median(some) for some in found], marker="o", markersize=3, label=name)
-        axis.fill_between(minutes, [some[0] for some in found], [some[-1] for some in found], alpha=0.15, lw=0)
-    axis.axhline(read_record()["judged"], color="grey", linestyle="--", label="real digits")
-    axis.set(yscale="log", xlabel="minutes", ylabel="Fréchet distance of 5,000 digits")
-    axis.grid(alpha=0.3, which="both")
-    figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=110)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", help="recipes; with --tables, names of earlier runs")
     parser.add_argument("--seeds", type=lambda text: text.split(","), default=SEEDS, metavar="N,N,...")
     parser.add_argument("--epochs", metavar="N", help="instead of the recipe's")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--picture", metavar="FILE.png", help="draw the Fréchet distance over minutes")
     parser.add_argument("--tables", action="store_true", help="train nothing")
     options = parser.parse_args()
     names = options.names
@@ -164,8 +142,6 @@ def main():
             for seed in options.seeds:
                 keep(recipe, name, seed, options)
     print(f"{quality_table(names, options.seeds)}\n\n{time_table(names, options.seeds)}")
-    if options.picture:
-        draw_times(names, options.seeds, options.picture)
 
 
 if __name__ == "__main__":

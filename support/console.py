@@ -12,7 +12,7 @@ import time
 from types import SimpleNamespace
 
 from support.errors import InputError, TrainingError, one_line
-from support.lazy import np
+from support.lazy import np, tqdm
 
 # Signals that end a run. Windows has no SIGHUP, which a closed terminal sends.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -36,10 +36,8 @@ def watch(steps, words, total=None):
 
     total: number of steps, if `steps` has no length.
     """
-    from tqdm import tqdm
-
     # disable=None: no bar where standard error is not a terminal
-    return tqdm(steps, words, total, leave=False, disable=None, delay=1)
+    return tqdm.tqdm(steps, words, total, leave=False, disable=None, delay=1)
 
 
 def show_digits(digits, picture):
@@ -61,13 +59,6 @@ def half_blocks(images):
     return ["".join(line) for line in characters.swapaxes(0, 1).reshape(7, -1)]
 
 
-def clock(seconds):
-    """`seconds` as h:mm:ss or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def quoted(words):
     """A command as one types it into this system's shell."""
     words = [str(word) for word in words]
@@ -81,12 +72,10 @@ class TrainingProgress:
     """
 
     def __init__(self, folder, total, images):
-        from tqdm import tqdm
-
         self.folder, self.total, self.images, self.first = folder, total, images, folder.iterations()
         self.epochs, self.start = folder.about["options"]["epochs"], None
         self.silent = not folder.writes or self.first >= total
-        self.bar = tqdm(
+        self.bar = tqdm.tqdm(
             total=total * images, initial=self.first * images, unit=" images", unit_scale=True, leave=False,
             disable=self.silent or None,
         )  # fmt: skip
@@ -102,9 +91,10 @@ class TrainingProgress:
         """Prints the line of an epoch, and shows digits, uint8 [n, 28, 28]. figures: words."""
         done = self.folder.iterations()
         left = (time.monotonic() - self.start) * (self.total - done) / max(done - self.first, 1)
-        more = f", about {clock(left)} left" if done < self.total else ""
+        more = f", about {self.bar.format_interval(left)} left" if done < self.total else ""
+        spent = self.bar.format_interval(self.folder.seconds())
         if not self.silent:
-            say(f"epoch {epoch}/{self.epochs}, {figures}, {clock(self.folder.seconds())} so far{more}")
+            say(f"epoch {epoch}/{self.epochs}, {figures}, {spent} so far{more}")
             show_digits(digits, self.folder.sample_path(epoch))
 
 

@@ -5,11 +5,10 @@ import functools
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from support.errors import InputError
-from support.lazy import tf
+from support.lazy import keras, np, tf
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -145,8 +144,5 @@ def usable_cores():
 
 def package_versions():
     """The versions of Python and of the packages that results depend on, by name."""
-    found = {"Python": platform.python_version()}
-    for package in ("tensorflow", "keras", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):  # tensorflow may have another name, such as tensorflow-cpu
-            found[package] = version(package)
-    return found
+    packages = {"tensorflow": tf, "keras": keras, "numpy": np}
+    return {"Python": platform.python_version(), **{name: found.__version__ for name, found in packages.items()}}

@@ -298,14 +298,15 @@ def own_folder(folder, labels="file,digit\ndigit_00000.png,7\ndigit_00001.png,0\
     for number in range(2):
         save(folder / f"digit_{number:05}.png", TRAIN[number])
     write(folder / "labels.csv", labels.encode())
-    write(folder / "digits.json", json.dumps({"images": 2, "seed": 0, "model": "m.keras", **record}).encode())
+    record = {"images": 2, "seed": 0, "model": "m.keras", "complete": True, **record}
+    write(folder / "digits.json", json.dumps(record).encode())
     return folder
 
 
 def test_the_labels_of_generated_images(tmp_path):
     with pytest.raises(InputError, match="complete"):
         load_dataset(own_folder(tmp_path / "a", complete=False))
-    assert load_dataset(own_folder(tmp_path / "b", complete=True)).train_labels.tolist() == [7, 0]
+    assert load_dataset(own_folder(tmp_path / "b")).train_labels.tolist() == [7, 0]
     windows = "\ufefffile,digit\r\n\r\ndigit_00001.png,0\r\nremoved.png,3\r\ndigit_00000.png,7"
     assert load_dataset(own_folder(tmp_path / "c", windows)).train_labels.tolist() == [7, 0]
     for foreign in ("", "image,label\na.png,7\n", "file,digit,confidence\ndigit_00000.png,7,0.9\n"):

@@ -127,7 +127,7 @@ def claim(words, labelled=False):
 
 DIGITS = "generate --images 20 --images-dir images"
 TRAIN, WALK = "train --models-dir models", "interpolate --models-dir models"
-OURS = several(text("images/digits.json", '{"images": 9}'), put("images/digit_00003.png"))
+OURS = several(text(f"images/{claims.MARK}", "digits\n"), put("images/digit_00003.png"))
 OTHER_KIND = several(text(f"models/{claims.MARK}", "number\n"), put("models/critic.keras"))
 IN_THE_WAY = {  # what is there, which run, what the run says
     "a digit": (put("images/digit_00003.png"), DIGITS, "images/digit_00003.png: is in the way"),
@@ -173,17 +173,15 @@ def test_what_is_in_the_way_is_refused_and_nothing_is_changed(name, tmp_path, mo
     assert (snapshot(tmp_path), sorted(tmp_path.rglob("*"))) == before
 
 
-OLD = put("models/generator.keras"), put("models/number_7.png")
-OLD_RUN = several(text("models/training/run.json", '{"about": {}}'), *OLD)
+OUR_RUN = several(text(f"models/{claims.MARK}", "training run\n"), put("models/generator.keras"))
 NOT_IN_THE_WAY = {
     "files of other names": (several(put("images/notes.txt"), put("images/.lock")), DIGITS),
     "a digit beyond ours": (put("images/digit_00020.png"), DIGITS),
     "a digit of another script": (put("images/digit_0000٣.png"), DIGITS),
     "labels, beside digits without": (put("images/labels.csv"), DIGITS),
     "a link to a folder": (several(put("real/notes.txt"), link("images", "real")), DIGITS),
-    "digits of version 0.3": (OURS, DIGITS),
-    "a run of version 0.3": (OLD_RUN, TRAIN),
-    "what a killed run of version 0.3 left": (put("images/.wgan_handwritten_digits/writing/1.png"), DIGITS),
+    "digits of ours": (OURS, DIGITS),
+    "a run of ours": (OUR_RUN, TRAIN),
     "spaces, a line feed, another script": (put("a b\n数字/notes.txt"), "generate --images-dir 'a b\n数字'"),
     "what this step does not write": (put("models/generator.keras"), WALK),
 }
@@ -197,8 +195,6 @@ def test_what_is_not_in_the_way_stays(name, tmp_path, monkeypatch):
     before = snapshot(tmp_path)
     with claim(words):
         assert snapshot(tmp_path) == before
-    for path in tmp_path.rglob("*.json"):  # from now on, the mark alone says what is ours
-        path.unlink()
     with claim(words), claim("write 7 --models-dir models"):
         pass
 
@@ -330,16 +326,6 @@ def test_a_copy_without_a_record_is_read_and_not_written_to(generate, tmp_path):
     line = generate("--images 20 --images-dir copy", status=2)
     assert "copy/digit_000" in line and "nothing in the folder says that this program wrote it; move it, or" in line
     assert snapshot(tmp_path) == before
-
-
-def test_digits_of_version_03_are_complete_and_are_replaced(generate):
-    generate("--images 20")
-    record = Path("generated_images/digits.json")
-    record.write_text(record.read_text().replace('"complete": true', '"more": 1'))
-    Path("generated_images", claims.MARK).unlink()
-    assert len(load_dataset("generated_images").train_images) == 20
-    generate("--images 5")
-    assert len(digits()) == 5 and len(load_dataset("generated_images").train_images) == 5
 
 
 def test_an_array_of_digits_and_labels(generate):

@@ -6,9 +6,9 @@ pixels in [0, 1].
 
 import math
 
-from support.console import watch
 from support.lazy import Lazy, np
 
+neighbors = Lazy("sklearn.neighbors")
 linalg, special, metrics = Lazy("scipy.linalg"), Lazy("scipy.special"), Lazy("sklearn.metrics")
 MIB = 64  # for the part of a matrix of distances that is in memory at a time
 
@@ -57,12 +57,8 @@ def precision_recall_density_coverage(real, fake, k=5):
 
 def _radii(features, k):
     """The distance of each feature vector [n, d] to its k-th nearest neighbour: float64 [n]."""
-    k = min(k, len(features) - 1)
-
-    def kth(rows, _):
-        return np.partition(rows, k, axis=1)[:, k].copy()  # place 0 is the vector itself; a view keeps all rows
-
-    return np.concatenate(list(metrics.pairwise_distances_chunked(features, reduce_func=kth, working_memory=MIB)))
+    near = neighbors.NearestNeighbors(n_neighbors=min(k + 1, len(features))).fit(features)  # each is its own nearest
+    return near.kneighbors(features)[0][:, -1]
 
 
 def classifier_score(probabilities):
@@ -71,17 +67,10 @@ def classifier_score(probabilities):
     return math.exp(special.rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean())
 
 
-def nearest(images, reference, chunk=200):
-    """The nearest reference image of each image: distances float64 [n], positions int64 [n].
-
-    |a - b|^2 = |a|^2 - 2 a b + |b|^2 makes it one matrix product per chunk. In float32 this is too inexact for the
-    distance of a copy, so the distance to the image found is computed again from the pixels.
-    """
-    a, b = _flat(images), _flat(reference)
-    squares = np.einsum("nd,nd->n", b, b)
-    starts = watch(range(0, len(a), chunk), "looking for the nearest training images")
-    positions = np.concatenate([(squares - 2 * (a[i : i + chunk] @ b.T)).argmin(axis=1) for i in starts])
-    return np.sqrt(np.square(a - b[positions], dtype=np.float64).sum(axis=1)), positions
+def nearest(images, reference):
+    """The nearest reference image of each image: distances float64 [n], positions int64 [n]."""
+    positions, distances = metrics.pairwise_distances_argmin_min(_flat(images), _flat(reference))
+    return distances, positions
 
 
 def sliced_wasserstein(images_a, images_b, directions=512):

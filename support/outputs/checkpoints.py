@@ -48,20 +48,17 @@ def resume(folder, variables, about):
     about: the description of the run; must equal record["about"], except what may change. Warns of damaged files, and
     of other versions, devices or code, which may change the weights. Raises InputError.
     """
-    faults = []
     for path in reversed(paths(folder)):
         try:
             record, arrays = read(path)
             differences = [f"{name} was {then}, is {now}" for name, then, now in differ(record["about"], about)]
         except Exception:  # a damaged file can raise anything
-            faults.append(f"{path} is damaged")
+            warn(f"{path} is damaged; the run resumes from an older checkpoint, if there is one")
             continue
         if differences:
             raise InputError(f"--resume: {path} belongs to a different run: {'; '.join(differences)}")
         if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
             raise InputError(f"--resume: {path} was saved with other networks; start a new run without --resume")
-        for fault in faults:
-            warn(f"{fault}; the run resumes from {path.name}")
         for group in ("versions", "device", "code"):
             then, now = record["about"].get(group), about.get(group)
             if then != now:
@@ -69,8 +66,7 @@ def resume(folder, variables, about):
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return record
-    found = f" ({'; '.join(faults)})" if faults else ""
-    raise InputError(f"--resume: {folder} holds no intact checkpoint{found}; start a new run without --resume")
+    raise InputError(f"--resume: {folder} holds no intact checkpoint; start a new run without --resume")
 
 
 def decides(group, name):

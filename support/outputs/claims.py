@@ -9,7 +9,7 @@ from pathlib import Path
 from support import cluster
 from support.errors import InputError
 from support.outputs import digit_images
-from support.outputs.files import check_new_file, kind, read_json
+from support.outputs.files import check_new_file, kind
 
 MARK = ".wgan_handwritten_digits.txt"  # marks a folder as ours; each line names a kind of content
 LOCK = ".wgan_handwritten_digits.lock"
@@ -50,24 +50,15 @@ class Claim:
     def take(self):
         """Makes the folder if it does not exist, and marks it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        there = self._lines()
-        new = [line for line in (EXPLANATION, *self._marked(), *self.kinds) if line not in there]
+        there = self._marked()
+        new = [line for line in (EXPLANATION, *self.kinds) if line not in there]
         with open(self.folder / MARK, "a", encoding="utf-8") as mark:  # shards may do it at the same time
-            mark.writelines(f"{line}\n" for line in dict.fromkeys(new))
-
-    def _lines(self):
-        """The lines of the mark, a set; empty without a mark."""
-        mark = self.folder / MARK
-        return set(mark.read_text(encoding="utf-8", errors="replace").splitlines()) if kind(mark) == "file" else set()
+            mark.writelines(f"{line}\n" for line in new)
 
     def _marked(self):
-        """The kinds that the mark lists. A folder of version 0.3 has no mark; its records show what is ours."""
-        found = self._lines()
-        if "images" in (read_json(self.folder / "digits.json") or {}):
-            found.add("digits")
-        if "about" in (read_json(self.folder / "training/run.json") or {}):
-            found |= {"training run", "interpolation", "number", "page"}
-        return found
+        """The kinds that the mark in the folder lists, a set; empty without a mark."""
+        mark = self.folder / MARK
+        return set(mark.read_text(encoding="utf-8", errors="replace").splitlines()) if kind(mark) == "file" else set()
 
 
 def _replaceable(path):

@@ -11,9 +11,9 @@ import re
 import time
 from pathlib import Path
 
-from support.console import clock, quoted, say, watch
+from support.console import quoted, say, watch
 from support.errors import InputError
-from support.lazy import np, tf
+from support.lazy import np, tf, tqdm
 from support.outputs.files import naming, read_json, write_json, write_whole
 
 LABELS, HEADING = "labels.csv", "file,digit"  # the file of labels, and its first line
@@ -23,12 +23,6 @@ RECORDS = r"digits(-\d+-of-\d+)?\.json"
 def image_name(number, total):
     """The file name of image `number` of `total`. All names of a set have the same length, so that they sort."""
     return f"digit_{number:0{max(5, len(str(total - 1)))}d}.png"
-
-
-def image_path(number, record):
-    """The path of image `number` of a record's set, relative to the folder of the set."""
-    name, labels = image_name(number, record["images"]), record.get("labels")
-    return f"{labels[number % len(labels)]}/{name}" if record.get("folders") else name
 
 
 def is_one_of(name, total):
@@ -66,15 +60,10 @@ def read_records(folder):
     return {name: record for name, record in found.items() if record and type(record.get("images")) is int}
 
 
-def is_complete(record):
-    """True if all images of a record are there. Version 0.3 wrote its record after the last image."""
-    return record.get("complete", True) is True
-
-
 def check_complete(folder):
     """Raises InputError if a set of images in the folder is not complete, with the command that completes it."""
     records = read_records(folder)
-    if not records or is_complete(records.get("digits.json", {"complete": False})):
+    if not records or records.get("digits.json", {}).get("complete"):
         return
     name, record = next(iter(records.items()))
     words = ["python", "wgan_handwritten_digits.py", "generate", "--images-dir", folder, "--images", record["images"]]
@@ -85,11 +74,11 @@ def check_complete(folder):
         words.append("--folders")
     if name != "digits.json":
         parts = int(re.findall(r"\d+", name)[1])
-        names = [record_name((part, parts)) for part in range(1, parts + 1)]
-        missing = [name for name in names if not is_complete(records.get(name, {"complete": False}))]
+        numbers = range(1, parts + 1)
+        missing = [part for part in numbers if not records.get(record_name((part, parts)), {}).get("complete")]
         if not missing:
             return
-        words += ["--shard", f"{names.index(missing[0]) + 1}/{parts}"]
+        words += ["--shard", f"{missing[0]}/{parts}"]
     raise InputError(f"{folder}: not all of its {record['images']} images are there; complete them: {quoted(words)}")
 
 
@@ -130,18 +119,20 @@ def write_folder(options, parts, about):
         (folder / LABELS).unlink(missing_ok=True)
     write_json(folder / name, {**record, "complete": False, "replaces": replaces})
     remove_earlier_sets(folder, record, replaces)
-    numbers = part_of(total, options.shard)
-    for label in set(about["labels"]) if options.folders else ():
+    numbers, labels = part_of(total, options.shard), about.get("labels")
+    for label in set(labels) if options.folders else ():
         (folder / str(label)).mkdir(exist_ok=True)
     images = (png for part in parts for png in tf.io.encode_png(part[..., None]).numpy())
     with naming(folder):
         for number, png in zip(watch(numbers, "writing digits"), images, strict=True):
-            with open(folder / image_path(number, record), "wb") as file:
+            place = folder / str(labels[number % len(labels)]) if options.folders else folder
+            with open(place / image_name(number, total), "wb") as file:
                 file.write(png)
-    if about.get("labels") and not options.folders and numbers.start == 0:  # of the shards, the first writes it
-        write_labels(folder / LABELS, total, about["labels"])
+    if labels and not options.folders and numbers.start == 0:  # of the shards, the first writes it
+        write_labels(folder / LABELS, total, labels)
     write_json(folder / name, {**record, "complete": True})
-    say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {clock(time.monotonic() - start)}")
+    spent = tqdm.tqdm.format_interval(time.monotonic() - start)
+    say(f"{len(numbers):,} digits in {folder}, drawn by {about['model']}, {spent}")
 
 
 def check_class_folders(options, earlier):

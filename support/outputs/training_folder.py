@@ -18,14 +18,14 @@ from support.lazy import np
 from support.models import save_model
 from support.outputs import checkpoints
 from support.outputs.claims import MARK, Claim
-from support.outputs.files import checksum, kind, read_json, write_json, write_text
+from support.outputs.files import checksum, kind, write_json, write_text
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 MODELS = ("generator.keras", "critic.keras")
 # Every file of a run, relative to --models-dir, and Finder's.
 FILES = (
-    r"generator\.keras|critic\.keras|run\.json|" + re.escape(MARK) + r"|training/(history\.csv|run\.json|data\.png|"
-    r"curves\.png|progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?(\..*\.partial\..*|\.DS_Store)"
+    r"generator\.keras|critic\.keras|" + re.escape(MARK) + r"|training/(history\.csv|run\.json|data\.png|curves\.png|"
+    r"progress\.gif|samples/epoch_\d+\.png|checkpoints/step_\d+\.npz)|(.*/)?(\..*\.partial\..*|\.DS_Store)"
 )
 FOLDERS = ("training/samples", "training/checkpoints", "training", "")
 # What decides the weights.
@@ -68,7 +68,7 @@ def set_aside(folder):
     if not found:
         return None
     previous, number = folder / "previous", 1
-    is_ours = kind(previous / MARK) == "file" or "about" in (read_json(previous / "run.json") or {})
+    is_ours = kind(previous / MARK) == "file"
     if is_ours and any(os.path.lexists(previous / path.name) for path in found):  # otherwise, a move was cut off here
         delete_run(previous)
         is_ours = False
@@ -89,15 +89,6 @@ def delete_run(folder):
     for name in FOLDERS:
         with contextlib.suppress(OSError):  # it does not exist, or a file of the user is in it
             (folder / name).rmdir()
-
-
-@contextlib.contextmanager
-def dispensable(path):
-    """Yields `path`. If the block may not write it (Excel has it open, on Windows), warns and continues."""
-    try:
-        yield path
-    except PermissionError as error:
-        warn(f"{path} cannot be written ({error.strerror}); the run continues without it")
 
 
 class TrainingFolder:
@@ -213,8 +204,10 @@ class TrainingFolder:
         """Writes a row for each epoch."""
         columns = list(dict.fromkeys(name for row in reversed(self.history) for name in row))
         rows = [[f"{row[name]:.10g}" if name in row else "" for name in columns] for row in self.history]
-        with dispensable(path):
+        try:
             write_text(path, "".join(",".join(row) + "\n" for row in [columns, *rows]))
+        except PermissionError as error:  # on Windows, while Excel shows it
+            warn(f"{path} cannot be written ({error.strerror}); the run continues without it")
 
     def show_epoch(self, images):
         """Writes a picture of digits, uint8 [n, 28, 28], n a multiple of 10."""
@@ -222,18 +215,15 @@ class TrainingFolder:
             return
         picture = self.sample_path(len(self.history))
         picture.parent.mkdir(exist_ok=True)
-        with dispensable(picture):
-            pictures.save_grid(picture, images)
+        pictures.save_grid(picture, images)
 
     def finish(self, real):
         """Writes the pictures of a finished run: an animation, the curves. real: figures of real digits, by column."""
         if not self.writes or not self.history:
             return
-        training = self.folder / "training"
-        with dispensable(training / "progress.gif") as path:
-            pictures.save_animation(path, [self.sample_path(row["epoch"]) for row in self.history])
-        with dispensable(training / "curves.png") as path:
-            pictures.save_curves(path, self.history, real)
+        training, samples = self.folder / "training", [self.sample_path(row["epoch"]) for row in self.history]
+        pictures.save_animation(training / "progress.gif", samples)
+        pictures.save_curves(training / "curves.png", self.history, real)
 
     def sample_path(self, epoch):
         """The path of the picture of an epoch."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.console import say
 from support.labels import labels_of
 from support.outputs.files import write_text
-from support.page import facts, images, network
+from support.page import facts, network
 
 
 def check(generator, about, options):
@@ -42,8 +42,8 @@ def build(generator, model, checksum):
         "about": facts.describe(generator, model, checksum),
         "network": json.dumps(description, separators=(",", ":")).replace("<", "\\u003c"),
         "weights": base64.b64encode(numbers).decode(),
-        "real": images.real_digits(folder, description["labels"]),
-        "epochs": json.dumps(images.epochs(folder)),
+        "real": facts.real_digits(folder, description["labels"]),
+        "epochs": json.dumps(facts.epochs(folder)),
     }
     # In one pass: what is inserted is not searched.
     return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _read("page.html"))
