@@ -42,8 +42,8 @@ def build_parser():
     epilog = (
         f"figures (↑ higher is better, ↓ lower is better, ≈ as for real digits):\n{definitions}\n\n"
         f"* compares {COMPARED:,} of the images, drawn at random, with MNIST's 10,000 test or 60,000 training images.\n"
-        "real: the figures of 10,000 training images, measured as if they had been generated. GAN-train: of all "
-        f"{TRAINED_ON:,}."
+        "real: the figures of 10,000 training images, measured as if they had been generated. Nearest distance and "
+        f"copies: of the test images. GAN-train: of all {TRAINED_ON:,}."
     )
     parser = OneLineParser(
         description=(__doc__ or "").split("\n\n")[0],

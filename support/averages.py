@@ -2,7 +2,7 @@
 
 from support.lazy import tf
 
-DECAY = 0.999  # of the running average: it covers about 1,000 iterations
+DECAY = 0.999  # of the running average, at most: it covers a ninth of the iterations so far, and 1,000 at most
 
 
 def update_average(average, network, iteration):

@@ -120,10 +120,22 @@ def test_an_iteration_computes_what_the_textbook_does(data, recipe, xla, monkeyp
     before = [values(network.weights) for network in networks]
     critic, generator = map(quick_layers.plain, networks)
     classes = data.train_labels if recipe == "cwgan" else np.zeros(64, int)
+    ahead = wgan.RECIPES[recipe].lookahead
+    training.iteration.assign(max(ahead - 1, 0))  # with Lookahead, the last before both networks go halfway back
     numbers = wgan.draw_numbers(training, options, classes)
     expected = textbook(options, critic, generator, data.train_images, numbers)
 
+    for network, old in zip((critic, generator), before, strict=True) if ahead else ():
+        trained = {variable.path for variable in network.trainable_weights}
+        for variable, start in zip(network.weights, old, strict=True):
+            if variable.path in trained:
+                variable.assign((variable + start) / 2)
+    averages_before = values(training.average.weights)
     wgan.compile_iteration(training, data, options)()
+    keep = max(ahead, 1) / (9 + max(ahead, 1))
+    new = values(training.generator.weights)
+    for found, old, now in zip(values(training.average.weights), averages_before, new, strict=True):
+        np.testing.assert_allclose(found, keep * old + (1 - keep) * now, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(training.sums.numpy(), expected, rtol=1e-3)
     for ours, theirs, start in zip(networks, (critic, generator), before, strict=True):
         for found, wanted, old in zip(values(ours.weights), values(theirs.weights), start, strict=True):
@@ -179,6 +191,13 @@ def runs(data, tmp_path_factory):
         return known[recipe]
 
     return run
+
+
+def test_the_boxes_are_those_that_the_documents_promise(data):
+    shapes = [variable.shape for variable in build(settings("wgan")).critic.trainable_variables]
+    he = [math.sqrt(6 / math.prod(shape[:-1])) if len(shape) > 1 else 0.1 for shape in shapes]
+    assert build(settings("wgan")).bounds == pytest.approx([2 * bound for bound in he])
+    assert build(settings("wgan-paper")).bounds == pytest.approx([0.01] * len(shapes))
 
 
 @pytest.mark.parametrize("recipe", ["wgan", "wgan-paper"])
@@ -257,12 +276,31 @@ def test_with_labels_the_critic_compares_real_and_generated_images_of_one_label(
     np.testing.assert_array_equal(classes, latents.numpy()[..., :10].argmax(-1))
 
 
+def test_images_and_latent_vectors_are_drawn_evenly_and_independently(data):
+    options = settings("cwgan")
+    training, drawn = build(options), []
+    for iteration in range(200):
+        training.iteration.assign(iteration)
+        drawn.append([np.array(numbers) for numbers in wgan.draw_numbers(training, options, data.train_labels)])
+    positions, latents, _, seeds = map(np.stack, zip(*drawn, strict=True))
+    counts = np.bincount(positions.ravel(), minlength=len(data.train_labels))
+    mean = positions.size / len(counts)
+    assert abs(counts - mean).max() < 6 * math.sqrt(mean)
+    latents = latents.reshape(-1, options.latent_dim)[:, 10:]  # the first ten depend on the label
+    covariances = np.cov(np.c_[(positions.ravel() - positions.mean()) / positions.std(), latents].T)
+    deviation = 6 / math.sqrt(len(latents))
+    assert abs(latents.mean(0)).max() < deviation and abs(covariances - np.eye(len(covariances))).max() < deviation
+    seeds = seeds.reshape(-1, 2)
+    assert len(np.unique(seeds, axis=0)) == len(seeds)
+
+
 def test_the_learning_rates_fall_to_their_end_without_momentum(data):
     training = build(settings("wgan", learning_rate=1e-3))
     for optimizer, rate, updates in ((training.critic_optimizer, 1e-3, 20), (training.generator_optimizer, 2e-3, 10)):
         assert float(optimizer.learning_rate) == pytest.approx(rate)
-        optimizer.iterations.assign(updates)
-        assert float(optimizer.learning_rate) == pytest.approx(rate * 0.15)
+        for done, part in ((updates // 2, (1 + 0.15) / 2), (updates, 0.15)):
+            optimizer.iterations.assign(done)
+            assert float(optimizer.learning_rate) == pytest.approx(rate * part)
     weight, steps = keras.Variable([1.0]), []
     optimizer = wgan.build_optimizer(SimpleNamespace(trainable_variables=[weight]), 0.01, 10, final_rate=1.0)
     for _ in range(2):

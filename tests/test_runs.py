@@ -93,7 +93,8 @@ def run_until(words, answer, *command, cwd, terminal=False):
         termios.tcsetwinsize(its, (24, 120))
         code = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
         command, streams = ["-c", code, *command], {"stdin": its}
-    more = os.environ | {"TQDM_MININTERVAL": "0"}  # the bar moves at each iteration, however quick
+    # The bar moves at each iteration, however quick. The terminal says how wide it is.
+    more = os.environ | {"TQDM_MININTERVAL": "0", "COLUMNS": ""}
     with subprocess.Popen([sys.executable, *command], cwd=cwd, env=more, **streams) as process:
         os.close(its)
         printed = b""

@@ -29,8 +29,9 @@ def build():
     """float32 [n, 28, 28, 1] in [-1, 1] (ink 1, paper -1) -> probabilities [n, 10]. Built-in layers only.
 
     The layer `features` (64 numbers per image) is a batch normalisation without scale and offset. So every feature has
-    mean 0 and variance 1 over the training images, and no feature outweighs the others because of its unit. Features
-    have both signs and no bound: they do not saturate for strange images, as they would after a tanh or a ReLU.
+    a mean of about 0 and a variance of about 1 over the training images, and no feature outweighs the others because of
+    its unit. Features have both signs and no bound: they do not saturate for strange images, as they would after a tanh
+    or a ReLU.
     """
     layers = keras.layers
 

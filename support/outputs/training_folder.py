@@ -30,8 +30,8 @@ FILES = (
 FOLDERS = ("training/samples", "training/checkpoints", "training", "")
 # What decides the weights.
 SOURCES = (
-    "../../wgan_handwritten_digits.py", "../averages.py", "../drawing.py", "../other_gans.py", "../quick_layers.py",
-    "../randomness.py",
+    "../../wgan_handwritten_digits.py", "../averages.py", "../cluster.py", "../device.py", "../drawing.py",
+    "../labels.py", "../other_gans.py", "../quick_layers.py", "../randomness.py",
 )  # fmt: skip
 
 
