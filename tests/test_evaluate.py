@@ -109,6 +109,14 @@ def test_the_figures_see_what_they_must(name, small, unseen, model):
         assert sum(values["shares"]) == pytest.approx(1) and (values["shares"][7] < 0.01) == (name == "no sevens")
 
 
+def test_the_images_that_are_compared_are_drawn_at_random(tiny_mnist, unseen, model, monkeypatch):
+    """Class folders are read digit by digit: the first images would be zeros."""
+    monkeypatch.setattr(measuring, "COMPARED", 100)
+    images, labels = (part[:1000][np.argsort(unseen[1][:1000])] for part in unseen)
+    _, details = measuring.measure(images, tiny_mnist, model)
+    assert len(details.compared) == 100 and set(labels[details.compared]) == set(range(10))
+
+
 @pytest.mark.slow
 def test_real_digits_get_what_the_record_says(dataset, model):
     """The floor and the ceiling that come with the program are those of this classifier, these data and this code."""

@@ -22,7 +22,7 @@ import wgan_handwritten_digits as wgan
 from support import models, pictures
 from support.errors import InputError
 from support.lazy import tf
-from support.outputs import checkpoints
+from support.outputs import checkpoints, training_folder
 
 pytestmark = [
     pytest.mark.slow,
@@ -189,6 +189,7 @@ def train(program, tmp_path, monkeypatch):
         def compile_quickly(training, dataset, options):
             def iterate():
                 training.iteration.assign_add(1)
+                training.sums.assign_add([1.0, 2.0, 3.0])
                 for variable in training.average.trainable_variables:
                     variable.assign(variable * 0.9)
                 after(int(training.iteration.numpy()), training)
@@ -204,6 +205,20 @@ def train(program, tmp_path, monkeypatch):
 def run_in(folder):
     """What a run left in a folder, without the runs before."""
     return {name: content for name, content in snapshot(folder).items() if not name.startswith("previous")}
+
+
+def test_the_history_has_the_means_of_each_epoch(train):
+    assert train("--epochs 3")[0] == 0
+    rows = list(csv.DictReader(Path("models/training/history.csv").read_text().splitlines()))
+    names = "step", "wasserstein_estimate", "critic_loss", "generator_loss"
+    assert [[float(row[name]) for name in names] for row in rows] == [[step, 1, 2, 3] for step in (2, 4, 6)]
+
+
+def test_a_run_saves_from_time_to_time(train, monkeypatch):
+    monkeypatch.setattr(training_folder, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    seen = []
+    assert train("--epochs 1", after=lambda done, _: seen.append(saved_steps()))[0] == 0
+    assert seen == [[], [1]]  # in the middle of the epoch
 
 
 def test_a_second_run_moves_the_first_when_it_saves_and_not_before(train):
