@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
-#                 "scikit-learn>=1.4", "scipy>=1.11", "tqdm>=4.66", "filelock>=3.13"]
+#                 "scikit-learn>=1.4", "scipy>=1.11", "tqdm>=4.66", "filelock>=3.16"]
 # ///
 """How good are the digits in a folder, in a file, or drawn by a generator? Figures, labels, a page of pictures.
 
@@ -55,7 +55,7 @@ def build_parser():
     add("source", nargs="?", type=path, default="generated_images", metavar="SOURCE",
         help="a folder of images, an array (.npz, .npy), a table (.csv) or IDX files, white digits on black, with or "
         "without labels (docs/data.md); or a generator: a .keras file, from latent vectors to [n, 28, 28, 1] in "
-        "[-1, 1], or one of the pretrained ones, wgan and cwgan (default: generated_images)")  # fmt: skip
+        "[-1, 1], or, if no path has that name, a pretrained one: wgan, cwgan (default: generated_images)")  # fmt: skip
     add("--images", type=whole_number(1, 1_000_000), metavar="N",
         help=f"number of images that a generator draws (default: 25000; with --gan-train: {TRAINED_ON})")  # fmt: skip
     add("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",

@@ -23,7 +23,8 @@ sys.path.append(str(ROOT))
 import machine  # noqa: E402
 from loops_speed import Worker, median_of  # noqa: E402
 
-from wgan_handwritten_digits import RECIPES, load_dataset, np  # noqa: E402
+from support.lazy import np  # noqa: E402
+from wgan_handwritten_digits import RECIPES, load_dataset  # noqa: E402
 
 COUNTS = (25_000, 50_000, 100_000, 200_000)
 BATCHES = (16, 32, 64, 128, 256, 512, 1024)

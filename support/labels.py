@@ -83,7 +83,7 @@ def labels_to_learn(dataset, options, recipe):
         return ()
     where, needs = f"{dataset.source}: has", f"--recipe {options.recipe} needs"
     if dataset.train_labels is None:
-        raise InputError(f"{where} no labels; {needs} one for each image (y_train)")
+        raise InputError(f"{where} no labels; {needs} one for each image (docs/data.md)")
     labels = tuple(sorted(set(dataset.train_labels.tolist())))
     if not FEWEST <= len(labels) <= MOST:
         raise InputError(f"{where} {len(labels)} different labels; {needs} {FEWEST} to {MOST}")

@@ -97,7 +97,7 @@ def write_page(path, text, details, dataset):
         places[name].set_axis_off()
     for place, distance in enumerate(details.distances[ten]):
         places["pairs"].text(28 * place + 14, 58, f"{distance:.2f}", ha="center", va="top")
-    text = "\n".join("\n".join(textwrap.wrap(line, 68, drop_whitespace=False)) for line in text.splitlines())
+    text = "\n".join("\n".join(textwrap.wrap(line, 70, drop_whitespace=False)) for line in text.splitlines())
     # The text may hold any path: no part of it is a formula.
     places["text"].text(0, 1, text, family="monospace", fontsize=9, va="top", parse_math=False).set_in_layout(False)
     places["text"].set_axis_off()

@@ -66,7 +66,8 @@ def check_complete(folder):
     if not records or records.get("digits.json", {}).get("complete"):
         return
     name, record = next(iter(records.items()))
-    words = ["python", "wgan_handwritten_digits.py", "generate", "--images-dir", folder, "--images", record["images"]]
+    script = Path(__file__).parents[2] / "wgan_handwritten_digits.py"
+    words = ["python", script, "generate", "--images-dir", folder, "--images", record["images"]]
     words += ["--seed", record.get("seed", 0), "--model", record.get("model", "FILE")]
     if record.get("digits"):
         words += ["--digits", ",".join(map(str, record["digits"]))]

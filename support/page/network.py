@@ -18,6 +18,9 @@ def describe(generator, name):
     A step is a dictionary: its kind, a function of forward.js; inputs, the places of the values that it takes; and its
     settings. Place 0 is the latent vectors, place i the output of step i, counted from 1. Raises InputError.
     """
+    if isinstance(generator, keras.Sequential):  # loading one calls its layers more than once
+        weights, generator = generator.get_weights(), keras.models.clone_model(generator)
+        generator.set_weights(weights)
     places, steps = {id(generator.inputs[0]): 0}, []
     try:
         # The operations of a functional model come in an order in which the inputs of each are known.
