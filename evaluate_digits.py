@@ -1,7 +1,7 @@
 # /// script
 # requires-python = ">=3.11,<3.14"
 # dependencies = ["tensorflow>=2.20,<2.22", "keras>=3.12,<3.16", "numpy>=1.26", "matplotlib>=3.8", "pillow>=10.1",
-#                 "scikit-learn>=1.4", "scipy>=1.11", "tqdm>=4.66", "filelock>=3.16"]
+#                 "scikit-learn>=1.4", "scipy>=1.12", "tqdm>=4.66", "filelock>=3.16"]
 # ///
 """How good are the digits in a folder, in a file, or drawn by a generator? Figures, labels, a page of pictures.
 

@@ -23,7 +23,7 @@ def frechet_distance(features_a, features_b):
     both = [np.asarray(features, np.float64) for features in (features_a, features_b)]
     mean_a, mean_b = (features.mean(axis=0) for features in both)
     # The covariance of a single image is 0.
-    covariance_a, covariance_b = (np.cov(part, rowvar=False, ddof=min(1, len(part) - 1)) for part in both)
+    covariance_a, covariance_b = (np.cov(part.T, ddof=min(1, len(part) - 1)) for part in both)
     values, vectors = linalg.eigh(covariance_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     product = np.sqrt(np.maximum(linalg.eigh(root @ covariance_b @ root, eigvals_only=True), 0)).sum()
