@@ -92,8 +92,8 @@ class TrainingProgress:
         done = self.folder.iterations()
         left = (time.monotonic() - self.start) * (self.total - done) / max(done - self.first, 1)
         more = f", about {self.bar.format_interval(left)} left" if done < self.total else ""
-        spent = self.bar.format_interval(self.folder.seconds())
         if not self.silent:
+            spent = self.bar.format_interval(self.folder.seconds())
             say(f"epoch {epoch}/{self.epochs}, {figures}, {spent} so far{more}")
             show_digits(digits, self.folder.sample_path(epoch))
 

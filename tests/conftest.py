@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from support.console import SIGNALS
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "wgan_handwritten_digits.py"
-for name in {"SIGINT", "SIGTERM", "SIGHUP"} & set(dir(signal)):  # nohup and job schedulers may have it ignored
-    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+for number in SIGNALS:  # nohup and job schedulers ignore some of them
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 # A training run of six epochs with four iterations each.
 TINY = ("--epochs", 6, "--batch-size", 32, "--n-critic", 2)
 

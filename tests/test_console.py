@@ -45,7 +45,7 @@ def test_a_signal_ends_a_program_at_once(name, capsys):
     assert signal.getsignal(number) == before
 
 
-def test_nohup_protects_a_run(monkeypatch):
+def test_nohup_protects_a_run():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert console.run_program(list, lambda _: signal.raise_signal(signal.SIGHUP), [], "program") == 0

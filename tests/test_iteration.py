@@ -120,19 +120,20 @@ def test_an_iteration_computes_what_the_textbook_does(data, recipe, xla, monkeyp
     before = [values(network.weights) for network in networks]
     critic, generator = map(quick_layers.plain, networks)
     classes = data.train_labels if recipe == "cwgan" else np.zeros(64, int)
-    ahead = wgan.RECIPES[recipe].lookahead
-    training.iteration.assign(max(ahead - 1, 0))  # with Lookahead, the last before both networks go halfway back
+    starts = [values(network.trainable_weights) for network in (critic, generator)]
+    lookahead = wgan.RECIPES[recipe].lookahead
+    done = max(lookahead - 1, 0)  # with Lookahead, the next iteration is one after which both networks go halfway back
+    training.iteration.assign(done)
     numbers = wgan.draw_numbers(training, options, classes)
     expected = textbook(options, critic, generator, data.train_images, numbers)
 
-    for network, old in zip((critic, generator), before, strict=True) if ahead else ():
-        trained = {variable.path for variable in network.trainable_weights}
-        for variable, start in zip(network.weights, old, strict=True):
-            if variable.path in trained:
-                variable.assign((variable + start) / 2)
+    if lookahead:
+        for network, start in zip((critic, generator), starts, strict=True):
+            for variable, old in zip(network.trainable_weights, start, strict=True):
+                variable.assign((variable + old) / 2)
     averages_before = values(training.average.weights)
     wgan.compile_iteration(training, data, options)()
-    keep = max(ahead, 1) / (9 + max(ahead, 1))
+    keep = (1 + done) / (10 + done)
     new = values(training.generator.weights)
     for found, old, now in zip(values(training.average.weights), averages_before, new, strict=True):
         np.testing.assert_allclose(found, keep * old + (1 - keep) * now, rtol=1e-4, atol=1e-6)

@@ -68,9 +68,12 @@ def _read_numpy(stream, where):
 def find_idx(folder):
     """The IDX files of training images in a folder, in its raw/ and in NAME/raw/, where torchvision puts them."""
     places = ("", "raw/", "*/raw/")
-    found = [file for place in places for file in folder.glob(f"{place}*train-images[-.]idx3-ubyte*")]
-    files = set(filter(Path.is_file, found))  # Kaggle's archive also has folders with such names
+    files = {file for place in places for file in _find_files(folder, f"{place}*train-images[-.]idx3-ubyte*")}
     return sorted(files - {file.with_name(f"{file.name}.gz") for file in files})  # of two, the unpacked one
+
+
+def _find_files(folder, pattern):
+    return filter(Path.is_file, folder.glob(pattern))  # Kaggle's archive of MNIST also has folders with such names
 
 
 def load_idx(path):
@@ -83,8 +86,7 @@ def load_idx(path):
         if part == "train":
             others |= {"x_test": "t[1e]*-images", "y_test": "t[1e]*-labels"}  # t10k or test
         for place, start in others.items():
-            found = path.parent.glob(f"{dataset}{start}[-.]idx*")
-            files[place] = min(filter(Path.is_file, found), default=None)
+            files[place] = min(_find_files(path.parent, f"{dataset}{start}[-.]idx*"), default=None)
     arrays = {place: _read_idx(file) for place, file in files.items() if file}
     return dataset_of(arrays, path, transposed=path.name.startswith("emnist-"))
 

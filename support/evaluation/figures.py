@@ -8,8 +8,8 @@ import math
 
 from support.lazy import Lazy, np
 
-neighbors = Lazy("sklearn.neighbors")
-linalg, special, metrics = Lazy("scipy.linalg"), Lazy("scipy.special"), Lazy("sklearn.metrics")
+linalg, special = Lazy("scipy.linalg"), Lazy("scipy.special")
+metrics, neighbors = Lazy("sklearn.metrics"), Lazy("sklearn.neighbors")
 MIB = 64  # for the part of a matrix of distances that is in memory at a time
 
 

@@ -103,7 +103,7 @@ def real_digits(folder, labels):
     return base64.b64encode(mnist.test_images[np.concatenate(chosen)].tobytes()).decode()
 
 
-def epochs(folder):
+def epoch_pictures(folder):
     """The pictures of a run's epochs, at most 12: dictionaries with the number of the epoch, and a PNG in base64."""
     found = sorted(Path(folder, "training/samples").glob("epoch_*.png"))
     pictures = []

@@ -43,7 +43,7 @@ def build(generator, model, checksum):
         "network": json.dumps(description, separators=(",", ":")).replace("<", "\\u003c"),
         "weights": base64.b64encode(numbers).decode(),
         "real": facts.real_digits(folder, description["labels"]),
-        "epochs": json.dumps(facts.epochs(folder)),
+        "epochs": json.dumps(facts.epoch_pictures(folder)),
     }
     # In one pass: what is inserted is not searched.
     return re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], _read("page.html"))
