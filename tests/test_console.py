@@ -120,19 +120,6 @@ def test_a_bug_is_not_hidden():
 
 
 # ----------------------------------------------------------------------------------------------------------- lines
-class Full(io.StringIO):
-    def write(self, text):
-        raise OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("stream", [None, Full()], ids=["closed", "full"])
-def test_a_standard_error_that_takes_nothing_does_not_end_a_run(stream, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", stream)
-    assert end_with(InputError("a")) == 2
-    if stream is None:
-        sys.stderr.close()
-
-
 def test_a_path_with_a_line_feed_does_not_make_two_lines(capsys):
     console.say("digits in a\nb\udcff")
     assert capsys.readouterr().err == "digits in a b \n"

@@ -142,5 +142,6 @@ def test_a_users_environment_does_not_matter_or_is_one_line(tmp_path, content):
     if content == ODD:
         assert process.returncode == 0 and process.stderr == ""
         assert "(None, 28, 28, 1)" in process.stdout and "(None, 7, 7, 64)" in process.stdout
+        assert [path.name for path in tmp_path.iterdir()] == ["keras.json"]
     else:
         assert process.returncode == 2 and process.stderr.count("\n") == 1 and "keras.json" in process.stderr

@@ -328,15 +328,6 @@ def test_a_copy_without_a_record_is_read_and_not_written_to(generate, tmp_path):
     assert snapshot(tmp_path) == before
 
 
-def test_an_array_of_digits_and_labels(generate):
-    assert generate("--images 5 --npz a.npz", "labelled").startswith("5 digits in a.npz, drawn by ")
-    assert not Path("generated_images").exists()
-    generate("--images 5", "labelled")
-    array, folder = load_dataset("a.npz"), load_dataset("generated_images")
-    assert array.train_labels.tolist() == folder.train_labels.tolist() == [3, 7, 3, 7, 3]
-    np.testing.assert_array_equal(array.train_images, folder.train_images)
-
-
 def test_class_folders_are_read_as_labels_completed_and_not_replaced(generate, program):
     generate("--images 30 --digits 7,7,3 --images-dir images --folders", "labelled")
     found = sorted(Path("images").rglob("*.png"))

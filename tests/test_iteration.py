@@ -155,13 +155,10 @@ class Run:
         self.data, self.options = data, settings(recipe, **given)
         training = build(self.options)
         iterate = wgan.compile_iteration(training, data, self.options)
-        self.first, self.parts, self.generators, self.averages = values(training.variables), [], [], []
+        self.first, self.parts = values(training.variables), []
         for done in range(1, 11):
             iterate()
             self.parts.append([part_of_box(weight, recipe) for weight in values(training.critic.trainable_variables)])
-            if done <= 2:
-                self.generators.append(values(training.generator.weights))
-                self.averages.append(values(training.average.weights))
             if done == 7:
                 open_folder(self, training).save()
         self.last = values([*training.variables, *training.average.weights])
@@ -212,14 +209,7 @@ def test_the_generator_is_updated_once_after_n_critic_updates_of_the_critic(runs
     assert runs("wgan").updates == [20, 10] and runs("gan").updates == [10, 10]
 
 
-def test_the_saved_generator_is_a_running_average(runs):
-    before = runs("wgan").averages[0]
-    pairs = zip(runs("wgan").averages[1], before, runs("wgan").generators[1], strict=True)
-    for average, old, new in pairs:  # (1 + 1) / (10 + 1) of the old after one iteration, later 0.999
-        np.testing.assert_allclose(average, 2 / 11 * old + 9 / 11 * new, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("recipe", ["wgan", "cwgan", "gan"])
+@pytest.mark.parametrize("recipe", ["wgan", "gan"])
 def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(runs, recipe):
     run = runs(recipe)
     run.options.resume = True

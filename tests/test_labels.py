@@ -119,10 +119,11 @@ def test_the_digits_of_a_line_share_their_style():
 
 
 def test_a_walk_is_smooth_and_starts_at_the_latent_vector_of_each_seed(program):
-    status, lines = program("interpolate --model wgan --models-dir out --walk 3,4,5 --frames 4")
+    status, lines = program("interpolate --model wgan --models-dir out --walk 3,4,5 --frames 30")
     assert status == 0 and "a walk between 3 latent vectors" in lines[-1], lines
     with Image.open("out/interpolation.gif") as animation, Image.open("out/interpolation.png") as picture:
-        assert animation.n_frames == 12 and animation.size == (112, 112) and picture.size == (4 * 56, 3 * 56)
+        assert (animation.n_frames, animation.size, animation.info["loop"]) == (90, (112, 112), 0)
+        assert picture.size == (20 * 56, 3 * 56)
         frames = np.asarray(picture, int)[::2, ::2]
     for way, seed in enumerate((3, 4, 5)):
         generator, latents = load_generator(PRETRAINED), drawing.draw_latents(seed, 0, 64)

@@ -24,8 +24,6 @@ MISTAKES = {  # a command: what its one line says
     "--latent-dim 1000000000": "not in the range 1 to 100000",
     "--images 1e3": "--images: invalid integer value: '1e3'",
     "--seed=-1": "--seed: -1 is not in the range 0 to 2147483647",
-    "--worker-timeout 0": "--worker-timeout: 0 is not in the range 1",
-    "interpolate --frames 0": "--frames: 0 is not in the range 1",
     "write 7 --lines 0": "--lines: 0 is not in the range 1",
     "--clip 0": "0 is not a number above 0",
     "--clip nan": "nan is not a number above 0",
@@ -36,8 +34,6 @@ MISTAKES = {  # a command: what its one line says
     "--data ''": "'' is not a path",
     "--data missing.npz": "missing.npz: no such file",
     "--models-dir 'a\0b'": "is not a path",
-    "--models-dir ''": "'' is not a path",
-    "generate --model ''": "'' is not a path",
     "generate --npz a.npy": "'a.npy' does not end with .npz",
     "interpolate --walk 1": "'1' is one number; give two or more",
     "interpolate --walk 1,": "--walk: invalid seeds value: '1,'",
@@ -56,7 +52,6 @@ MISTAKES = {  # a command: what its one line says
     f"write {'9' * 101}": "is not a number of 1 to 100 digits",
     "generate --epochs 3": "--epochs needs the step 'train'",
     "generate --frames 3": "--frames needs the step 'interpolate'",
-    "generate --transparent": "--transparent needs the step 'write'",
     "train generate --model m.keras": "leave 'train' out",
     "--epoch 3": "did you mean --epochs?",
     "--nonsense": "unrecognized arguments: --nonsense;",
@@ -81,7 +76,6 @@ ANSWERS = {  # a command: its exit status, what it prints
     "wgan_handwritten_digits.py --help": (0, "--batch-size N"),
     "wgan_handwritten_digits.py --version": (0, wgan.VERSION),
     "wgan_handwritten_digits.py --epoch 3": (2, "did you mean --epochs?"),
-    "evaluate_digits.py --help": (0, "--gan-train"),
     "evaluate_digits.py --gan-trian": (2, "did you mean --gan-train?"),
 }
 

@@ -4,8 +4,6 @@ import hashlib
 import json
 import math
 import re
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -31,6 +29,8 @@ def report(folder):
 def test_it_is_saved_by_the_oldest_keras_that_is_allowed_so_that_all_can_load_it(folder):
     with zipfile.ZipFile(folder / "generator.keras") as file:
         saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+        modules = re.findall(r'"module": "([\w.]+)"', file.read("config.json").decode())
+    assert len(modules) > 10 and all(module.startswith("keras") for module in modules)
     lowest = re.search(r"^keras>=([\d.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)[1]
     assert saved_by.split(".")[:2] == lowest.split(".")[:2]
 
@@ -54,20 +54,6 @@ def test_it_gets_its_figures(folder, report, capsys):
     assert all(map(agree, found["shares"], recorded["shares"])), found["shares"]
     if recorded.get("gan_test"):
         assert agree(found["gan_test"], recorded["gan_test"])
-
-
-@pytest.mark.slow
-def test_they_draw_in_a_fresh_shell_outside_the_repository(tmp_path):
-    code = """
-import sys, keras, numpy as np
-for path in sys.argv[1:]:
-    generator = keras.models.load_model(path)
-    images = generator.predict(np.random.normal(size=(16, generator.input_shape[1])), verbose=0)
-    assert images.shape == (16, 28, 28, 1) and images.min() < -0.99 and images.max() > 0.9
-"""
-    command = [sys.executable, "-c", code, *PRETRAINED.values()]
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert process.returncode == 0, process.stderr
 
 
 def test_the_model_card_has_its_figures_and_the_head_that_model_hubs_read(folder, report):

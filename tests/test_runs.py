@@ -119,7 +119,8 @@ def test_ctrl_c_on_a_terminal_saves_and_the_printed_command_resumes(finished, ti
         os.write(terminal, b"\x03")
 
     command = (*tiny, "--images", 700)
-    status, printed = run_until(b"epoch 1/6, ", press_ctrl_c, *command, cwd=tmp_path, terminal=True)
+    # Not before the digits are shown: a terminal that gets Ctrl-C drops the output that it has not passed on yet.
+    status, printed = run_until(b"epoch 2/6: ", press_ctrl_c, *command, cwd=tmp_path, terminal=True)
     assert status == 130, printed
     assert re.search(r"epoch 1/6: .*%.* images/s\]", printed), "no bar"
     lines = [line.rpartition("\x1b[A")[2] for line in re.split(r"[\r\n]+", printed)]
@@ -319,21 +320,6 @@ def test_a_failure_of_tensorflow_is_one_line(train):
     status, lines = train("--epochs 1", after=fail)
     advice = "a new run with a smaller --batch-size may help"
     assert (status, lines[-1]) == (1, f"wgan_handwritten_digits: TensorFlow: out of memory; {advice}")
-
-
-def test_summary_prints_both_networks_and_writes_nothing(program, tmp_path, capfd):
-    assert wgan.main(["--summary"]) == 0
-    printed = capfd.readouterr().out
-    assert "critic" in printed and "Conv2DTranspose" in printed
-    assert not list(tmp_path.iterdir())
-
-
-def test_interpolate_writes_an_animation_and_a_strip(program):
-    status, [line, *_] = program("interpolate --model wgan --models-dir out --walk 3,4,5 --frames 30")
-    assert status == 0 and line == "a walk between 3 latent vectors in out/interpolation.gif and .png"
-    with Image.open("out/interpolation.gif") as film, Image.open("out/interpolation.png") as strip:
-        assert (film.n_frames, film.size, film.info["loop"]) == (90, (112, 112), 0)
-        assert strip.size == (20 * 56, 3 * 56)
 
 
 # --------------------------------------------------------------------------------------------------------- checkpoints
