@@ -147,6 +147,7 @@ IN_THE_WAY = {  # what is there, which run, what the run says
     "a long name": (put("a"), f"train generate --images-dir {'a' * 300}", "File name too long; choose another folder"),
     "a folder that cannot be made": (put("a"), "page --models-dir /proc/none", "/proc/none: cannot be written to"),
     "a folder without the right": (put("images", without_right), DIGITS, "Permission denied"),
+    "no run to resume": (put("models/notes.txt"), f"{TRAIN} --resume", "--resume: models holds no run; give its"),
     "an array": (put("a.npz"), "generate --npz a.npz", "--npz a.npz: exists already"),
     "an array in no folder": (put("a"), "generate --npz b/a.npz", "there is no folder b that can be written to"),
 }

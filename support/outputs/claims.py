@@ -103,7 +103,12 @@ def claimed(claims, lock=True):
 
 
 def of_training(options):
-    """The claims of `train` alone. Of the processes of a cluster, only the chief writes."""
+    """The claims of `train` alone. Of the processes of a cluster, only the chief writes.
+
+    Raises InputError if there is no run that --resume could continue: no folder is made for a path with a mistake.
+    """
+    if options.resume and not os.path.isdir(os.path.join(options.models_dir, "training", "checkpoints")):
+        raise InputError(f"--resume: {options.models_dir} holds no run; give its --models-dir, or leave --resume out")
     claim = Claim(options.models_dir, {"training run": named("generator.keras", "critic.keras", "training")})
     return [claim] if cluster.is_chief() else []
 
