@@ -17,7 +17,7 @@ def quick(network):
 
 
 def plain(network):
-    """A copy of a model that `quick` returned, with its weights, of layers built into Keras."""
+    """A copy of a model, with its weights, of layers built into Keras, also if `quick` has swapped some."""
     return _copy(network, {name: getattr(keras.layers, name) for name in _quick_classes()})
 
 

@@ -1,5 +1,6 @@
 """A generator as a page needs it: the steps of its forward pass (see forward.js), and its numbers as bytes."""
 
+from support import quick_layers
 from support.errors import InputError
 from support.lazy import keras, np
 
@@ -19,8 +20,7 @@ def describe(generator, name):
     settings. Place 0 is the latent vectors, place i the output of step i, counted from 1. Raises InputError.
     """
     if isinstance(generator, keras.Sequential):  # loading one calls its layers more than once
-        weights, generator = generator.get_weights(), keras.models.clone_model(generator)
-        generator.set_weights(weights)
+        generator = quick_layers.plain(generator)
     places, steps = {id(generator.inputs[0]): 0}, []
     try:
         # The operations of a functional model come in an order in which the inputs of each are known.
